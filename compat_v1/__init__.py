@@ -1,0 +1,1 @@
+"""TF1-era functions on today's TensorFlow."""

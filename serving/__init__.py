@@ -1,0 +1,1 @@
+"""Verified SavedModels for TensorFlow Serving."""

@@ -1,0 +1,25 @@
+"""Structured convolution kernels for TensorFlow 2 and Keras 3.
+
+The subpackages are imported when they are first used, so that a process which needs only a part of the library
+(``tf_symconv.serving`` without TensorFlow, the kernel maps without Keras) pays for that part only.
+"""
+
+import importlib
+import importlib.metadata
+import types
+
+__version__ = importlib.metadata.version("tf_symconv")
+
+_SUBMODULES = ("compat_v1", "datasets", "groups", "kernels", "layers", "models", "ops", "plotting", "serving")
+
+__all__ = ["__version__", *_SUBMODULES]
+
+
+def __getattr__(name: str) -> types.ModuleType:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
