@@ -1,1 +1,96 @@
-"""To be filled."""
+"""The ``symconv`` command.
+
+Each subcommand is a module of this package with
+
+- a docstring: its first line is the summary in ``symconv --help``, the whole is the head of its own help;
+- ``USAGE``: its positional arguments as the help shows them, for example ``"VERSION_DIR"``;
+- ``FLAGS``: an ``absl.flags.FlagValues`` with its flags;
+- ``run(arguments) -> int``: the work, called with the positional arguments once ``FLAGS`` is parsed; it returns the
+  exit status and raises :class:`CommandError` for what the user can mend.
+
+Modules are imported when they are called, and import TensorFlow inside ``run`` only, so that help is instant and
+``symconv verify`` stays without the TensorFlow Python package.
+"""
+
+import importlib
+import os
+import sys
+import types
+
+from absl import flags
+
+__all__ = ["CommandError", "main"]
+
+_COMMANDS = {
+    "train": "Train, export and verify a symmetric model beside its plain twin.",
+    "verify": "Check a SavedModel version with the TensorFlow C API alone.",
+}
+
+
+class CommandError(Exception):
+    """What stopped a command, in one line for the user."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``symconv`` with ``argv`` (``sys.argv`` by default) and return the exit status.
+
+    Status 0 is success, 1 a failure told in one line on the standard error, 2 a mistake in the command line,
+    130 an interrupt by the user.
+    """
+    arguments = list(sys.argv if argv is None else argv)[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "-help", "help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        import tf_symconv
+
+        print(f"symconv {tf_symconv.__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in _COMMANDS:
+        return _fail(2, f"no command {name!r}; choose one of {', '.join(_COMMANDS)} (symconv --help tells more)")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    command = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    if any(argument in ("-h", "--help", "-help") for argument in rest):
+        print(_help(name, command))
+        return 0
+    try:
+        positional = command.FLAGS(["symconv", *rest])[1:]
+    except flags.Error as error:
+        return _fail(2, f"{_one_line(error)} (symconv {name} --help lists the flags)")
+    try:
+        return command.run(positional)
+    except CommandError as error:
+        return _fail(1, _one_line(error))
+    except KeyboardInterrupt:
+        return _fail(130, "interrupted")
+
+
+def _overview() -> str:
+    width = max(map(len, _COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {summary}" for name, summary in _COMMANDS.items())
+    return (
+        "symconv: structured convolutions, from data to a verified, servable model.\n\n"
+        f"Usage: symconv COMMAND [FLAGS] [ARGUMENTS]\n\nCommands:\n{rows}\n\n"
+        "symconv COMMAND --help tells the flags of a command; symconv --version the version."
+    )
+
+
+def _help(name: str, command: types.ModuleType) -> str:
+    lines = [f"Usage: symconv {name} [FLAGS] {command.USAGE}".rstrip(), "", (command.__doc__ or "").strip()]
+    listing = command.FLAGS.get_flags_for_module(command.__name__)
+    if listing:
+        lines += ["", "Flags:"]
+        for flag in sorted(listing, key=lambda item: item.name):
+            spelled = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={flag.default_as_str or ''}"
+            lines += [f"  {spelled}", f"      {flag.help}"]
+    return "\n".join(lines)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _fail(status: int, message: str) -> int:
+    print(f"symconv: {message}", file=sys.stderr)
+    return status
