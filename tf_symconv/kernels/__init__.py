@@ -1,1 +1,31 @@
-"""To be filled."""
+"""Kernel maps: immutable linear rules from the free weights (latent) of a layer to its full kernel.
+
+Pure TensorFlow: no Keras, no variables. :func:`get` turns names, dicts and configs into maps.
+"""
+
+from tf_symconv.kernels._base import KernelMap, SpatialMap, Table
+from tf_symconv.kernels._circular import Circular
+from tf_symconv.kernels._invariant import Diagonal, Invariant, Rotational
+from tf_symconv.kernels._mirror import Mirror
+from tf_symconv.kernels._mix import Count, Free, Mix, Symmetry, get, serialize
+from tf_symconv.kernels._pattern import Pattern, Tile, repeat_pattern
+
+__all__ = [
+    "Circular",
+    "Count",
+    "Diagonal",
+    "Free",
+    "Invariant",
+    "KernelMap",
+    "Mirror",
+    "Mix",
+    "Pattern",
+    "Rotational",
+    "SpatialMap",
+    "Symmetry",
+    "Table",
+    "Tile",
+    "get",
+    "repeat_pattern",
+    "serialize",
+]

@@ -1,0 +1,177 @@
+"""What a kernel map is, and the maps that treat every pair of channels alike."""
+
+import abc
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, TypeVar, final
+
+import numpy as np
+import tensorflow as tf
+
+KernelMapT = TypeVar("KernelMapT", bound="KernelMap")
+
+
+class KernelMap(abc.ABC):
+    """An immutable, stateless, linear rule from the free weights (latent) to a full kernel.
+
+    Kernels have the axis order of Keras: spatial axes, input channels, output channels. Subclasses are frozen
+    dataclasses, so maps are hashable, comparable, and rebuilt by ``from_config(get_config())``.
+
+    The laws that every map obeys: ``project(expand(z)) == z``; ``expand . project`` is idempotent and self-adjoint (the
+    orthogonal projection onto the structured kernels); ``select(expand(z)) == z``; and the number of latent weights is
+    the rank of ``expand``.
+    """
+
+    @abc.abstractmethod
+    def latent_shape(self, kernel_shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of the latent of a kernel.
+
+        Args:
+            kernel_shape: ``(*spatial, input channels, output channels)``, all known.
+
+        Raises:
+            ValueError: If no kernel of this shape can have the structure.
+        """
+
+    @abc.abstractmethod
+    def expand(self, latent: tf.Tensor, kernel_shape: Sequence[int]) -> tf.Tensor:
+        """Return the kernel of shape ``kernel_shape`` that the ``latent`` stands for."""
+
+    @abc.abstractmethod
+    def select(self, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the latent made of one representative entry of ``kernel`` for each free weight.
+
+        Entries keep their variance, so an initialiser made for the full kernel stays what it is.
+        """
+
+    @abc.abstractmethod
+    def project(self, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the latent whose expansion is nearest to ``kernel`` (least squares)."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, ready for JSON."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # pyright: ignore
+
+    @classmethod
+    def from_config(cls: type[KernelMapT], config: dict[str, Any]) -> KernelMapT:
+        """Return the map that :meth:`get_config` describes."""
+        return cls(**config)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Table:
+    """A sparse linear map from free weights to cells: cell ``c`` is ``sum_t weight[t, c] * free[index[t, c]]``.
+
+    Args:
+        index: Integers of shape ``(terms, cells)``.
+        weight: Floats of shape ``(terms, cells)``; 0 makes a structural zero.
+        size: The number of free weights.
+    """
+
+    index: np.ndarray
+    weight: np.ndarray
+    size: int
+
+    @classmethod
+    def of_labels(cls, labels: np.ndarray, weight: np.ndarray | None = None) -> "Table":
+        """Return the table that ties the cells of equal label (0, 1, ...), times an optional weight per cell."""
+        index = labels.reshape(1, -1)
+        ones = np.ones(index.shape)
+        return cls(index, ones if weight is None else weight.reshape(1, -1), int(labels.max()) + 1)
+
+    @functools.cached_property
+    def matrix(self) -> np.ndarray:
+        """The map as floats of shape ``(cells, size)``."""
+        matrix = np.zeros((self.index.shape[1], self.size))
+        for index, weight in zip(self.index, self.weight, strict=True):
+            matrix[np.arange(len(index)), index] += weight
+        return matrix
+
+    @functools.cached_property
+    def pseudo_inverse(self) -> np.ndarray:
+        """The least-squares inverse, floats of shape ``(size, cells)``."""
+        return np.linalg.pinv(self.matrix)
+
+    @functools.cached_property
+    def representatives(self) -> np.ndarray:
+        """For each free weight the first cell that equals it, integers of shape ``(size,)``."""
+        alone = (self.matrix == 1.0) & (np.count_nonzero(self.matrix, axis=1, keepdims=True) == 1)
+        return alone.argmax(axis=0)
+
+
+class SpatialMap(KernelMap):
+    """A kernel map that does the same to every pair of input and output channel, given by a :class:`Table`.
+
+    The latent has the shape ``(*latent_spatial(spatial), input channels, output channels)``.
+    """
+
+    @abc.abstractmethod
+    def _table(self, spatial: tuple[int, ...]) -> Table:
+        """Work out what :meth:`table` returns."""
+
+    @final
+    def table(self, spatial: tuple[int, ...]) -> Table:
+        """Return the map from the free weights (flattened) to the cells of a kernel of this spatial shape."""
+        return _cached_table(self, spatial)
+
+    def latent_spatial(self, spatial: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the leading axes of the latent; their product is the number of free weights per channel pair."""
+        return (self.table(spatial).size,)
+
+    def latent_shape(self, kernel_shape: Sequence[int]) -> tuple[int, ...]:
+        spatial, channels = split_shape(kernel_shape)
+        return self.latent_spatial(spatial) + channels
+
+    def expand(self, latent: tf.Tensor, kernel_shape: Sequence[int]) -> tf.Tensor:
+        spatial, _ = split_shape(kernel_shape)
+        table = self.table(spatial)
+        # The reshape keeps the gradient of the gather dense: its own gradient would be slices.
+        flat = tf.reshape(latent, (table.size, -1))
+        kernel: Any = None
+        for index, weight in zip(table.index, table.weight, strict=True):
+            term = tf.gather(flat, index)
+            if np.any(weight != 1.0):
+                term *= tf.constant(weight[:, None], flat.dtype)
+            kernel = term if kernel is None else kernel + term
+        return tf.reshape(kernel, kernel_shape)
+
+    def select(self, kernel: tf.Tensor) -> tf.Tensor:
+        table, flat, shape = self._flatten(kernel)
+        return tf.reshape(tf.gather(flat, table.representatives), shape)
+
+    def project(self, kernel: tf.Tensor) -> tf.Tensor:
+        table, flat, shape = self._flatten(kernel)
+        return tf.reshape(tf.matmul(tf.constant(table.pseudo_inverse, flat.dtype), flat), shape)
+
+    def _flatten(self, kernel: tf.Tensor) -> tuple[Table, tf.Tensor, tuple[int, ...]]:
+        kernel = tf.convert_to_tensor(kernel)
+        shape = tuple(kernel.shape)
+        table = self.table(split_shape(shape)[0])
+        return table, tf.reshape(kernel, (table.index.shape[1], -1)), self.latent_shape(shape)
+
+
+@functools.lru_cache(maxsize=512)
+def _cached_table(kernel_map: SpatialMap, spatial: tuple[int, ...]) -> Table:
+    return kernel_map._table(spatial)
+
+
+def split_shape(kernel_shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Split a kernel shape into its spatial sizes and its two channel counts.
+
+    Raises:
+        ValueError: If the rank is not 3 to 5, or a size is unknown or below 1.
+    """
+    shape = tuple(kernel_shape)
+    if not 3 <= len(shape) <= 5 or any(not isinstance(n, int | np.integer) or n < 1 for n in shape):
+        raise ValueError(
+            "A kernel shape is 1 to 3 spatial sizes, input channels and output channels, all positive integers. "
+            f"Received: kernel_shape={shape}"
+        )
+    return tuple(int(n) for n in shape[:-2]), tuple(int(n) for n in shape[-2:])
+
+
+def size_of(shape: Sequence[int]) -> int:
+    """Return the number of entries of an array of this shape."""
+    return math.prod(shape)
