@@ -3,7 +3,7 @@
 Pure TensorFlow: no Keras, no variables. :func:`get` turns names, dicts and configs into maps.
 """
 
-from tf_symconv.kernels._base import KernelMap, SpatialMap, Table
+from tf_symconv.kernels._base import KernelMap, SpatialMap, Table, static_shape
 from tf_symconv.kernels._circular import Circular
 from tf_symconv.kernels._invariant import Diagonal, Invariant, Rotational
 from tf_symconv.kernels._mirror import Mirror
@@ -28,4 +28,5 @@ __all__ = [
     "get",
     "repeat_pattern",
     "serialize",
+    "static_shape",
 ]

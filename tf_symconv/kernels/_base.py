@@ -147,7 +147,7 @@ class SpatialMap(KernelMap):
 
     def _flatten(self, kernel: tf.Tensor) -> tuple[Table, tf.Tensor, tuple[int, ...]]:
         kernel = tf.convert_to_tensor(kernel)
-        shape = tuple(kernel.shape)
+        shape = static_shape(kernel)
         table = self.table(split_shape(shape)[0])
         return table, tf.reshape(kernel, (table.index.shape[1], -1)), self.latent_shape(shape)
 
@@ -175,3 +175,8 @@ def split_shape(kernel_shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int
 def size_of(shape: Sequence[int]) -> int:
     """Return the number of entries of an array of this shape."""
     return math.prod(shape)
+
+
+def static_shape(kernel: tf.Tensor) -> tuple[int, ...]:
+    """Return the shape of a kernel, whose sizes must all be known."""
+    return tuple(-1 if size is None else int(size) for size in kernel.shape)

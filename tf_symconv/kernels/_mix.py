@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv import groups
-from tf_symconv.kernels._base import KernelMap, size_of, split_shape
+from tf_symconv.kernels._base import KernelMap, size_of, split_shape, static_shape
 from tf_symconv.kernels._circular import Circular
 from tf_symconv.kernels._invariant import Diagonal, Rotational
 from tf_symconv.kernels._mirror import Mirror
@@ -122,7 +122,7 @@ class Mix(KernelMap):
 
     def _gather(self, kernel: tf.Tensor, method: str) -> tf.Tensor:
         kernel = tf.convert_to_tensor(kernel)
-        split = self._split(tuple(kernel.shape))
+        split = self._split(static_shape(kernel))
         pieces = tf.split(kernel, [shape[-1] for _, shape in split], axis=-1)
         latents = [getattr(part, method)(piece) for (part, _), piece in zip(split, pieces, strict=True)]
         return tf.concat([tf.reshape(latent, (-1,)) for latent in latents], axis=0)

@@ -1,1 +1,10 @@
-"""To be filled."""
+"""Keras layers whose convolution kernels are structured.
+
+Each layer takes every argument of the Keras layer that it replaces, with the same names, order and defaults, and its
+own arguments as keywords after these. ``layer.latent`` is the variable with the free weights, ``layer.kernel`` the full
+kernel.
+"""
+
+from tf_symconv.layers._symmetric import SymmetricConv1D, SymmetricConv2D, SymmetricConv3D
+
+__all__ = ["SymmetricConv1D", "SymmetricConv2D", "SymmetricConv3D"]
