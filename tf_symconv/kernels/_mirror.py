@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_symconv import groups
 from tf_symconv.kernels._base import SpatialMap, Table, split_shape
 
+LETTERS = "hvz"
 PARITIES = ("even", "odd")
 
 
@@ -41,9 +42,9 @@ class Mirror(SpatialMap):
     parity: str | tuple[str, ...] = "even"
 
     def __post_init__(self) -> None:
-        letters = groups.get(self.axes, 3).name if isinstance(self.axes, str) else ""
-        if not letters or letters in ("c2", "c4", "d4", "diag"):
-            raise ValueError(f"axes must be distinct letters out of 'hvz'. Received: axes={self.axes!r}")
+        if not isinstance(self.axes, str) or not self.axes or len(set(self.axes) & set(LETTERS)) < len(self.axes):
+            raise ValueError(f"axes must be distinct letters out of {LETTERS!r}. Received: axes={self.axes!r}")
+        letters = "".join(sorted(self.axes, key=LETTERS.index))
         each = (self.parity,) * len(letters) if isinstance(self.parity, str) else self.parity
         if (
             not isinstance(each, tuple | list)

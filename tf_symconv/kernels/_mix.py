@@ -11,7 +11,7 @@ from tf_symconv import groups
 from tf_symconv.kernels._base import KernelMap, size_of, split_shape, static_shape
 from tf_symconv.kernels._circular import Circular
 from tf_symconv.kernels._invariant import Diagonal, Rotational
-from tf_symconv.kernels._mirror import Mirror
+from tf_symconv.kernels._mirror import LETTERS, PARITIES, Mirror
 from tf_symconv.kernels._pattern import Pattern, Tile
 
 Count = int | str
@@ -199,7 +199,7 @@ def get(identifier: Symmetry, parity: str | Sequence[str] = "even") -> KernelMap
 
 def _check_parity(parity: str | Sequence[str]) -> None:
     each = [parity] if isinstance(parity, str) or not isinstance(parity, Sequence) else parity
-    if any(one not in ("even", "odd") for one in each):
+    if any(one not in PARITIES for one in each):
         raise ValueError(f"parity must be 'even', 'odd', or one of these for each mirrored axis. Received: {parity!r}")
 
 
@@ -211,7 +211,7 @@ def _named(name: str, parity: str | Sequence[str]) -> KernelMap:
                 f"Only mirror symmetries have a parity; {name!r} is always even. Received: parity={parity!r}"
             )
         return _NAMED[name]
-    if not name or set(name) - set("hvz") or len(set(name)) < len(name):
+    if not name or len(set(name) & set(LETTERS)) < len(name):
         mirrors = [one for one in groups.names(3) if one not in _NAMED]
         raise ValueError(f"symmetry must be one of {', '.join([*mirrors, *_NAMED])}. Received: symmetry={name!r}")
     return Mirror(name, parity if isinstance(parity, str) else tuple(parity))
