@@ -1,0 +1,91 @@
+"""The table of layer cases that drives the conformance tests: at least one row for every public layer.
+
+A row is a layer class, the arguments of its constructor, the shape of one input without the batch, and an oracle: a
+NumPy function that computes the layer's output before bias and activation from the input and the layer's full kernel.
+Rows
+whose kernel is tied cell by cell also carry the tie, drawn by hand: which free weight each cell is, and its sign.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from tests import oracles
+from tf_symconv import kernels, layers
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    layer: type
+    arguments: dict[str, Any]
+    input_shape: tuple[int, ...]
+    oracle: Callable[[Any, np.ndarray], np.ndarray]
+    stock: type | None = None
+    labels: Any = None
+    signs: Any = None
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """The name of the row in the test report."""
+        return f"{self.layer.__name__}{'-' if self.note else ''}{self.note}"
+
+    def make(self, **changes: Any) -> Any:
+        """Return a new, unbuilt layer."""
+        return self.layer(**{**self.arguments, **changes})
+
+    def make_model(self, **changes: Any) -> keras.Model:
+        """Return a model of the layer alone, with a free batch size."""
+        return keras.Sequential([keras.Input(self.input_shape), self.make(name="layer", **changes)])
+
+    def inputs(self, batch: int = 2, dtype: str = "float32") -> np.ndarray:
+        """Return random inputs; their channels come last."""
+        return np.random.default_rng(batch).normal(size=(batch, *self.input_shape)).astype(dtype)
+
+
+def convolution(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the plain convolution with the layer's kernel."""
+    return oracles.convolve(
+        x, np.asarray(layer.kernel), layer.strides, layer.padding, layer.dilation_rate, layer.groups
+    )
+
+
+def _convolution_case(rank: int, note: str, labels: Any = None, signs: Any = None, **arguments: Any) -> Case:
+    stock = [keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D][rank - 1]
+    layer = [layers.SymmetricConv1D, layers.SymmetricConv2D, layers.SymmetricConv3D][rank - 1]
+    shape = [(9, 4), (7, 8, 4), (5, 6, 5, 4)][rank - 1]
+    return Case(layer, {"filters": 6, "kernel_size": 3, **arguments}, shape, convolution, stock, labels, signs, note)
+
+
+CASES = [
+    _convolution_case(1, "h", [0, 1, 0]),
+    _convolution_case(1, "causal", [0, 1, 2, 1, 0], kernel_size=5, padding="causal", dilation_rate=2),
+    _convolution_case(1, "odd", [0, -1, 0], [1, 0, -1], parity="odd", strides=2),
+    _convolution_case(2, "hv", [[0, 1, 0], [2, 3, 2], [0, 1, 0]], padding="same", activation="relu"),
+    _convolution_case(2, "c4", [[0, 1, 0], [1, 2, 1], [0, 1, 0]], symmetry="c4", groups=2, strides=2, padding="same"),
+    _convolution_case(
+        2,
+        "v-odd",
+        [[0, 1], [-1, -1], [0, 1]],
+        [[1, 1], [0, 0], [-1, -1]],
+        symmetry="v",
+        parity="odd",
+        kernel_size=(3, 2),
+        dilation_rate=(1, 2),
+        use_bias=False,
+    ),
+    _convolution_case(2, "mix", symmetry={"d4": "50%", kernels.Circular("linear"): 2}, kernel_size=5, padding="same"),
+    _convolution_case(
+        3,
+        "hvz",
+        [[[0, 1, 0], [2, 3, 2], [0, 1, 0]], [[4, 5, 4], [6, 7, 6], [4, 5, 4]], [[0, 1, 0], [2, 3, 2], [0, 1, 0]]],
+        symmetry="hvz",
+        padding="same",
+    ),
+    _convolution_case(3, "c4", [[[0, 0], [0, 0]]], symmetry="c4", kernel_size=(1, 2, 2), strides=(1, 2, 1), groups=2),
+]
