@@ -315,7 +315,7 @@ def test_lora_is_refused_in_words(case):
 @stock_rows
 @pytest.mark.parametrize("implementation", ["fast", None, 1])
 def test_unknown_implementations_are_named(case, implementation):
-    with pytest.raises(ValueError, match=rf"implementation must be one of .*implementation={implementation!r}"):
+    with pytest.raises(ValueError, match=f"Received: implementation={implementation!r}"):
         case.make(implementation=implementation)
 
 

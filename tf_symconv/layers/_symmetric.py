@@ -44,8 +44,8 @@ class SymmetricConv1D(SymmetricKernel, StructuredConv, keras.layers.Conv1D):
         >>> layer = SymmetricConv1D(4, 5)
         >>> layer(np.zeros((2, 10, 3), "float32")).shape.as_list()
         [2, 6, 4]
-        >>> layer.latent.shape, layer.kernel.shape.as_list()
-        ((3, 3, 4), [5, 3, 4])
+        >>> layer.latent.shape.as_list(), layer.kernel.shape.as_list()
+        ([3, 3, 4], [5, 3, 4])
     """
 
     def __init__(self, *args: Any, symmetry: kernels.Symmetry = "h", **kwargs: Any) -> None:
@@ -92,8 +92,8 @@ class SymmetricConv2D(SymmetricKernel, StructuredConv, keras.layers.Conv2D):
         >>> layer = SymmetricConv2D(4, 3, symmetry="hv", padding="same")
         >>> layer(np.zeros((2, 8, 8, 3), "float32")).shape.as_list()
         [2, 8, 8, 4]
-        >>> layer.latent.shape, layer.kernel.shape.as_list()
-        ((2, 2, 3, 4), [3, 3, 3, 4])
+        >>> layer.latent.shape.as_list(), layer.kernel.shape.as_list()
+        ([2, 2, 3, 4], [3, 3, 3, 4])
     """
 
 
@@ -137,6 +137,6 @@ class SymmetricConv3D(SymmetricKernel, StructuredConv, keras.layers.Conv3D):
         >>> layer = SymmetricConv3D(4, 3, symmetry="hvz")
         >>> layer(np.zeros((1, 5, 5, 5, 2), "float32")).shape.as_list()
         [1, 3, 3, 3, 4]
-        >>> layer.latent.shape
-        (2, 2, 2, 2, 4)
+        >>> layer.latent.shape.as_list()
+        [2, 2, 2, 2, 4]
     """
