@@ -13,6 +13,18 @@ tf.config.set_logical_device_configuration(
 )
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Tell how much of the conformance table ran."""
+    cells = {
+        outcome: [r.nodeid for r in terminalreporter.stats.get(outcome, ()) if "/test_conformance.py::" in r.nodeid]
+        for outcome in ("passed", "failed", "skipped")
+    }
+    if any(cells.values()):
+        ids = {nodeid.rsplit("[", 1)[-1] for nodes in cells.values() for nodeid in nodes if "[" in nodeid}
+        counts = ", ".join(f"{len(nodes)} {outcome}" for outcome, nodes in cells.items())
+        terminalreporter.write_line(f"conformance table: {len(ids)} rows and variants, cells {counts}")
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     import keras
