@@ -6,12 +6,10 @@ from typing import Literal
 import tensorflow as tf
 
 from tf_symconv.kernels import static_shape
+from tf_symconv.ops._layout import to_channels_first, to_channels_last
 
-_PADDINGS: dict[str, Literal["VALID", "SAME"]] = {"valid": "VALID", "same": "SAME"}
-_FORMATS: dict[str, tuple[Literal["NWC", "NCW"], Literal["NHWC", "NCHW"], Literal["NDHWC", "NCDHW"]]] = {
-    "channels_last": ("NWC", "NHWC", "NDHWC"),
-    "channels_first": ("NCW", "NCHW", "NCDHW"),
-}
+PADDINGS: dict[str, Literal["VALID", "SAME"]] = {"valid": "VALID", "same": "SAME"}
+FORMATS: tuple[Literal["NWC"], Literal["NHWC"], Literal["NDHWC"]] = ("NWC", "NHWC", "NDHWC")
 
 
 def dense_convolution(
@@ -26,8 +24,8 @@ def dense_convolution(
 ) -> tf.Tensor:
     """Convolve ``inputs`` with a full kernel, by ops that stock TensorFlow runs on the CPU without XLA.
 
-    The stock CPU kernels know neither channel groups nor depth-first volumes (``NCDHW``): groups are convolved one by
-    one, and such volumes are transposed.
+    The CPU kernels know no channel groups, and ``channels_first`` in some precisions only: groups are convolved one by
+    one, and such inputs are transposed.
 
     Args:
         inputs: Shape ``(batch, *spatial, channels)``, or ``(batch, channels, *spatial)`` with ``channels_first``.
@@ -41,11 +39,9 @@ def dense_convolution(
     Returns:
         The convolution, shape ``(batch, *new spatial, filters)`` or ``(batch, filters, *new spatial)``.
     """
-    rank = len(strides)
-    if data_format == "channels_first" and rank == 3:
-        last = tf.transpose(inputs, (0, 2, 3, 4, 1))
+    if data_format == "channels_first":
         outputs = dense_convolution(
-            last,
+            to_channels_last(inputs),
             kernel,
             strides=strides,
             padding=padding,
@@ -53,24 +49,22 @@ def dense_convolution(
             groups=groups,
             data_format="channels_last",
         )
-        return tf.transpose(outputs, (0, 4, 1, 2, 3))
-    channel_axis = -1 if data_format == "channels_last" else 1
+        return to_channels_first(outputs)
     if padding == "causal":
         left = dilations[0] * (static_shape(kernel)[0] - 1)
-        pads = [[0, 0], [left, 0], [0, 0]] if data_format == "channels_last" else [[0, 0], [0, 0], [left, 0]]
-        inputs, padding = tf.pad(inputs, pads), "valid"
+        inputs, padding = tf.pad(inputs, [[0, 0], [left, 0], [0, 0]]), "valid"
 
     def convolve(part: tf.Tensor, part_kernel: tf.Tensor) -> tf.Tensor:
         return tf.nn.convolution(
             part,
             part_kernel,
             strides=list(strides),
-            padding=_PADDINGS[padding],
-            data_format=_FORMATS[data_format][rank - 1],
+            padding=PADDINGS[padding],
+            data_format=FORMATS[len(strides) - 1],
             dilations=list(dilations),
         )
 
     if groups == 1:
         return convolve(inputs, kernel)
-    parts = zip(tf.split(inputs, groups, channel_axis), tf.split(kernel, groups, -1), strict=True)
-    return tf.concat([convolve(part, part_kernel) for part, part_kernel in parts], channel_axis)
+    parts = zip(tf.split(inputs, groups, -1), tf.split(kernel, groups, -1), strict=True)
+    return tf.concat([convolve(part, part_kernel) for part, part_kernel in parts], -1)
