@@ -19,10 +19,10 @@ def pytest_terminal_summary(terminalreporter):
         outcome: [r.nodeid for r in terminalreporter.stats.get(outcome, ()) if "/test_conformance.py::" in r.nodeid]
         for outcome in ("passed", "failed", "skipped")
     }
-    if any(cells.values()):
-        ids = {nodeid.rsplit("[", 1)[-1] for nodes in cells.values() for nodeid in nodes if "[" in nodeid}
-        counts = ", ".join(f"{len(nodes)} {outcome}" for outcome, nodes in cells.items())
-        terminalreporter.write_line(f"conformance table: {len(ids)} rows and variants, cells {counts}")
+    checks = {node.split("::")[1].split("[")[0] for nodes in cells.values() for node in nodes}
+    if checks:
+        counts = ", ".join(f"{len(nodes)} cells {outcome}" for outcome, nodes in cells.items())
+        terminalreporter.write_line(f"conformance table: {len(checks)} checks, {counts}")
 
 
 @pytest.fixture(autouse=True)
