@@ -10,7 +10,18 @@ import types
 
 __version__ = importlib.metadata.version("tf_symconv")
 
-_SUBMODULES = ("compat_v1", "datasets", "groups", "kernels", "layers", "models", "ops", "plotting", "serving")
+_SUBMODULES = (
+    "compat_v1",
+    "datasets",
+    "groups",
+    "initializers",
+    "kernels",
+    "layers",
+    "models",
+    "ops",
+    "plotting",
+    "serving",
+)
 
 __all__ = ["__version__", *_SUBMODULES]
 

@@ -5,6 +5,7 @@ Pure TensorFlow: no Keras, no variables. :func:`get` turns names, dicts and conf
 
 from tf_symconv.kernels._base import KernelMap, SpatialMap, Table, static_shape
 from tf_symconv.kernels._circular import Circular
+from tf_symconv.kernels._initial import check_rho, draw_latent, orbit_scale
 from tf_symconv.kernels._invariant import Diagonal, Invariant, Rotational
 from tf_symconv.kernels._mirror import Mirror
 from tf_symconv.kernels._mix import Count, Free, Mix, Symmetry, get, serialize
@@ -25,7 +26,10 @@ __all__ = [
     "Symmetry",
     "Table",
     "Tile",
+    "check_rho",
+    "draw_latent",
     "get",
+    "orbit_scale",
     "repeat_pattern",
     "serialize",
     "static_shape",

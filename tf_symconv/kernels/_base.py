@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -49,6 +49,27 @@ class KernelMap(abc.ABC):
     @abc.abstractmethod
     def project(self, kernel: tf.Tensor) -> tf.Tensor:
         """Return the latent whose expansion is nearest to ``kernel`` (least squares)."""
+
+    def per_weight(self, kernel_shape: Sequence[int], rule: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """Work out one number for every free weight from the cells that it fills.
+
+        The default holds for maps whose weights stand once in each filter.
+
+        Args:
+            kernel_shape: The shape of the full kernel.
+            rule: Takes the footprints of weights, floats of shape ``(*spatial, weights)``: what one unit of a weight
+                puts into each cell of one filter, for one input channel. Returns floats of shape ``(weights,)``.
+
+        Returns:
+            Floats that broadcast to the latent.
+        """
+        return rule(np.ones((1,) * (len(kernel_shape) - 1)))
+
+    def multiplicity(self, kernel_shape: Sequence[int]) -> np.ndarray:
+        """Return how many cells of one filter each free weight fills: numbers that broadcast to the latent."""
+        return self.per_weight(
+            kernel_shape, lambda footprints: np.count_nonzero(footprints, axis=tuple(range(footprints.ndim - 1)))
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor, ready for JSON."""
@@ -144,6 +165,11 @@ class SpatialMap(KernelMap):
     def project(self, kernel: tf.Tensor) -> tf.Tensor:
         table, flat, shape = self._flatten(kernel)
         return tf.reshape(tf.matmul(tf.constant(table.pseudo_inverse, flat.dtype), flat), shape)
+
+    def per_weight(self, kernel_shape: Sequence[int], rule: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        spatial, _ = split_shape(kernel_shape)
+        numbers = rule(self.table(spatial).matrix.reshape(*spatial, -1))
+        return numbers.reshape(*self.latent_spatial(spatial), 1, 1)
 
     def _flatten(self, kernel: tf.Tensor) -> tuple[Table, tf.Tensor, tuple[int, ...]]:
         kernel = tf.convert_to_tensor(kernel)

@@ -1,7 +1,7 @@
 """Kernels of several structures side by side, and how kernel maps are named."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -126,6 +126,13 @@ class Mix(KernelMap):
         pieces = tf.split(kernel, [shape[-1] for _, shape in split], axis=-1)
         latents = [getattr(part, method)(piece) for (part, _), piece in zip(split, pieces, strict=True)]
         return tf.concat([tf.reshape(latent, (-1,)) for latent in latents], axis=0)
+
+    def per_weight(self, kernel_shape: Sequence[int], rule: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        numbers = [
+            np.broadcast_to(part.per_weight(shape, rule), part.latent_shape(shape))
+            for part, shape in self._split(kernel_shape)
+        ]
+        return np.concatenate([each.ravel() for each in numbers])
 
     def get_config(self) -> dict[str, Any]:
         return {"parts": [[serialize(part), count] for part, count in self.parts]}

@@ -48,7 +48,8 @@ class SelectedInitializer(keras.initializers.Initializer):
     """Draw a full kernel once and keep the entries that the latent selects.
 
     The base initialiser sees the shape of the full kernel, so its fans are those of the convolution that runs, and the
-    entries of the expanded kernel have the variance of a plain one's.
+    entries of the expanded kernel have the variance of a plain one's. A base that knows of latents draws its own:
+    see :func:`tf_symconv.kernels.draw_latent`.
 
     Args:
         base: The Keras initialiser of the full kernel.
@@ -63,7 +64,7 @@ class SelectedInitializer(keras.initializers.Initializer):
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Return the latent; ``shape`` is its shape."""
-        return self.kernel_map.select(self.base(self.kernel_shape, dtype=dtype))
+        return kernels.draw_latent(self.base, self.kernel_map, self.kernel_shape, dtype)
 
 
 class StructuredKernel(_KerasLayer):
