@@ -13,6 +13,7 @@ from tf_symconv.compat_v1._gconv import (
     transform_filter_2d_nhwc,
 )
 from tf_symconv.compat_v1._mirrored import SymmetricKernels, symmetric_convolution
+from tf_symconv.compat_v1._module import V1Module
 from tf_symconv.compat_v1._spectral import (
     InvalidSpectrum,
     batch_fftshift2d,
@@ -36,6 +37,7 @@ __all__ = [
     "InvalidSpectrum",
     "ShapeInfo",
     "SymmetricKernels",
+    "V1Module",
     "batch_fftshift2d",
     "batch_ifftshift2d",
     "convert_spectral_checkpoint",
