@@ -5,16 +5,20 @@ Pure TensorFlow: no Keras, no variables. :func:`get` turns names, dicts and conf
 
 from tf_symconv.kernels._base import KernelMap, SpatialMap, Table, static_shape
 from tf_symconv.kernels._circular import Circular
+from tf_symconv.kernels._counts import Count
+from tf_symconv.kernels._flip_bank import FlipBank
 from tf_symconv.kernels._initial import check_rho, draw_latent, orbit_scale
 from tf_symconv.kernels._invariant import Diagonal, Invariant, Rotational
 from tf_symconv.kernels._mirror import Mirror
-from tf_symconv.kernels._mix import Count, Free, Mix, Symmetry, get, serialize
+from tf_symconv.kernels._mix import Free, Mix, Symmetry, get, serialize
 from tf_symconv.kernels._pattern import Pattern, Tile, repeat_pattern
+from tf_symconv.kernels._swap import SwapChannels, swap_channels
 
 __all__ = [
     "Circular",
     "Count",
     "Diagonal",
+    "FlipBank",
     "Free",
     "Invariant",
     "KernelMap",
@@ -23,6 +27,7 @@ __all__ = [
     "Pattern",
     "Rotational",
     "SpatialMap",
+    "SwapChannels",
     "Symmetry",
     "Table",
     "Tile",
@@ -33,4 +38,5 @@ __all__ = [
     "repeat_pattern",
     "serialize",
     "static_shape",
+    "swap_channels",
 ]

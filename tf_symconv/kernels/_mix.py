@@ -1,6 +1,7 @@
 """Kernels of several structures side by side, and how kernel maps are named."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -10,11 +11,10 @@ import tensorflow as tf
 from tf_symconv import groups
 from tf_symconv.kernels._base import KernelMap, size_of, split_shape, static_shape
 from tf_symconv.kernels._circular import Circular
+from tf_symconv.kernels._counts import Count, check_count, filters_of, percentage
 from tf_symconv.kernels._invariant import Diagonal, Rotational
 from tf_symconv.kernels._mirror import LETTERS, PARITIES, Mirror
-from tf_symconv.kernels._pattern import Pattern, Tile
 
-Count = int | str
 Symmetry = str | KernelMap | Mapping[Any, Count]
 
 
@@ -70,8 +70,8 @@ class Mix(KernelMap):
             raise ValueError(
                 f"parts must be a dict {{symmetry: count}} with at least one entry. Received: parts={self.parts!r}"
             )
-        parts = tuple((get(symmetry), _check_count(count)) for symmetry, count in pairs)
-        if sum(_percentage(count) for _, count in parts) > 100:
+        parts = tuple((get(symmetry), check_count(count)) for symmetry, count in pairs)
+        if sum(percentage(count) for _, count in parts) > 100:
             raise ValueError(f"Percentages must not exceed 100 in all. Received: parts={self.parts!r}")
         object.__setattr__(self, "parts", parts)
 
@@ -81,10 +81,7 @@ class Mix(KernelMap):
         Raises:
             ValueError: If the parts claim more than there are.
         """
-        counts = tuple(
-            int(filters * _percentage(count) / 100 + 1e-9) if isinstance(count, str) else count
-            for _, count in self.parts
-        )
+        counts = tuple(filters_of(count, filters) for _, count in self.parts)
         if sum(counts) > filters:
             raise ValueError(
                 f"The counts of a mix must not exceed the number of filters, {filters}. "
@@ -138,25 +135,6 @@ class Mix(KernelMap):
         return {"parts": [[serialize(part), count] for part, count in self.parts]}
 
 
-def _check_count(count: Any) -> Count:
-    if isinstance(count, int | np.integer) and not isinstance(count, bool) and count >= 0:
-        return int(count)
-    if isinstance(count, str) and count.endswith("%"):
-        try:
-            percentage = float(count[:-1])
-        except ValueError:
-            percentage = -1.0
-        if 0 <= percentage <= 100:
-            return count
-    raise ValueError(
-        f"A count of a mix must be a number of filters >= 0, or a percentage from '0%' to '100%'. Received: {count!r}"
-    )
-
-
-def _percentage(count: Count) -> float:
-    return float(count[:-1]) if isinstance(count, str) else 0.0
-
-
 _NAMED = {
     "c2": Rotational(2),
     "c4": Rotational(4),
@@ -165,7 +143,6 @@ _NAMED = {
     "circular": Circular(),
     "free": Free(),
 }
-_CLASSES = {cls.__name__: cls for cls in (Circular, Diagonal, Free, Mirror, Mix, Pattern, Rotational, Tile)}
 
 
 def get(identifier: Symmetry, parity: str | Sequence[str] = "even") -> KernelMap:
@@ -192,16 +169,24 @@ def get(identifier: Symmetry, parity: str | Sequence[str] = "even") -> KernelMap
         return _named(identifier, parity)
     if isinstance(identifier, Mapping) and set(identifier) == {"class_name", "config"}:
         _check_parity(parity)
-        name = identifier["class_name"]
-        if name not in _CLASSES:
-            raise ValueError(f"class_name must be one of {', '.join(_CLASSES)}. Received: class_name={name!r}")
-        return _CLASSES[name].from_config(dict(identifier["config"]))  # pyright: ignore
+        classes, name = _classes(), identifier["class_name"]
+        if name not in classes:
+            raise ValueError(f"class_name must be one of {', '.join(classes)}. Received: class_name={name!r}")
+        return classes[name].from_config(dict(identifier["config"]))  # pyright: ignore
     if isinstance(identifier, Mapping):
         return Mix([(get(symmetry, parity), count) for symmetry, count in identifier.items()])
     raise TypeError(
         "A symmetry is a name, a KernelMap or a dict {symmetry: count}. "
         f"Received: {identifier!r} of type {type(identifier).__name__}"
     )
+
+
+def _classes(base: type[KernelMap] = KernelMap) -> dict[str, type[KernelMap]]:
+    """Return the concrete kernel maps that exist, a user's own included, by name."""
+    found = {} if inspect.isabstract(base) else {base.__name__: base}
+    for child in base.__subclasses__():
+        found |= _classes(child)
+    return found
 
 
 def _check_parity(parity: str | Sequence[str]) -> None:
