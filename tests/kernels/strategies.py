@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from tf_symconv import kernels
+from tf_symconv import groups, kernels
 
 _channels = st.tuples(st.integers(1, 3), st.integers(1, 3))
 _sizes = st.integers(1, 6)
@@ -81,6 +81,18 @@ def mixes(draw):
     return kernels.Mix(parts), (size, size, draw(st.integers(1, 2)), filters)
 
 
+@st.composite
+def group_maps(draw):
+    """A lifting or regular group map, with a kernel of the channels and sizes that it needs."""
+    group = groups.get(draw(st.sampled_from(groups.names(2))))
+    height, width, inputs, filters = draw(st.tuples(_sizes, _sizes, st.integers(1, 2), st.integers(1, 2)))
+    if not group.preserves((2, 3)):
+        width = height
+    lift = draw(st.booleans())
+    structure = (kernels.GroupLift if lift else kernels.GroupRegular)(group.name)
+    return structure, (height, width, inputs * (1 if lift else group.order), filters * group.order)
+
+
 def maps_and_shapes():
     """Any kernel map of the library with a kernel shape that it fits."""
-    return st.one_of(mirrors(), rotations(), circles(), patterns(), tiles(), mixes())
+    return st.one_of(mirrors(), rotations(), circles(), patterns(), tiles(), mixes(), group_maps())

@@ -1,11 +1,13 @@
 """Kernel maps one by one: known kernels, names, and messages for wrong arguments."""
 
+import pathlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.oracles import spread
-from tf_symconv import kernels
+from tests.oracles import convolve, spread
+from tf_symconv import groups, kernels
 
 R2 = 2**0.5 - 1  # how far the corner of a 3x3 kernel lies beyond radius 1
 
@@ -149,6 +151,16 @@ SQUARE, FLAT = (3, 3, 2, 8), (3, 5, 2, 8)
         (lambda: kernels.Tile(()), ValueError, r"Received: multiples=\(\)"),
         (lambda: kernels.Tile((2, 1)).latent_shape(SQUARE), ValueError, r"must be a multiple of.*\(2, 1\)"),
         (lambda: kernels.Tile((3,)).latent_shape(SQUARE), ValueError, "one entry for each of the 2 spatial axes"),
+        (lambda: kernels.GroupLift("q"), ValueError, "In 2-D a group is one of .*Received: 'q'"),
+        (
+            lambda: kernels.GroupLift("c4").latent_shape((3, 3, 2, 6)),
+            ValueError,
+            "nearest is 4 or 8. Received: 6 output",
+        ),
+        (lambda: kernels.GroupLift("d4").latent_shape((3, 3, 2, 4)), ValueError, "nearest is 8. Received: 4 output"),
+        (lambda: kernels.GroupRegular("c4").latent_shape((3, 3, 6, 4)), ValueError, "Received: 6 input channels"),
+        (lambda: kernels.GroupLift("c4").latent_shape((3, 5, 2, 4)), ValueError, r"maps to itself.*\(3, 5\)"),
+        (lambda: kernels.GroupLift("h").latent_shape((3, 2, 4)), ValueError, "2 spatial axes or more"),
         (lambda: kernels.Mix({}), ValueError, "at least one entry. Received: parts={}"),
         (lambda: kernels.Mix("hv"), ValueError, "must be a dict"),
         (lambda: kernels.Mix({"hv": -1}), ValueError, "number of filters >= 0.*Received: -1"),
@@ -162,3 +174,20 @@ SQUARE, FLAT = (3, 3, 2, 8), (3, 5, 2, 8)
 def test_wrong_arguments_get_one_clear_message(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("group", ["c4", "d4"])
+@pytest.mark.parametrize("size", [2, 3])
+def test_group_kernels_are_those_of_tensorflow_1(group, size):
+    golden = np.load(pathlib.Path(__file__).parents[1] / "golden" / "tf1_15_golden.npz")
+    for kind, structure in (("Z2", kernels.GroupLift(group)), (group.upper(), kernels.GroupRegular(group))):
+        key = f"groupy/{kind}_{group.upper()}_{size}_2_3"
+        if f"{key}/w" not in golden.files:
+            continue
+        w, x = golden[f"{key}/w"], golden[f"{key}/x"]
+        # The variables of that time hold the planes before the channels; kernels and images the channels first.
+        planes = structure.inputs_per_channel
+        latent = w.reshape(*w.shape[:2], planes, -1, w.shape[3]).swapaxes(2, 3).reshape(w.shape)
+        kernel = structure.expand(tf.constant(latent), (*w.shape[:3], w.shape[3] * groups.get(group).order))
+        y = convolve(x, kernel.numpy())
+        np.testing.assert_allclose(y, golden[f"{key}/y_VALID1"], atol=1e-4)

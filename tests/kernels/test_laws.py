@@ -8,9 +8,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.strategies import circles, maps_and_shapes, mirrors, rotations
+from tests.kernels.strategies import circles, group_maps, maps_and_shapes, mirrors, rotations
 from tests.oracles import TRANSFORMS
-from tf_symconv import kernels
+from tf_symconv import groups, kernels
 
 laws = settings(max_examples=60, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
@@ -18,6 +18,11 @@ seeds = st.integers(0, 2**31)
 
 def normal(seed, shape):
     return np.random.default_rng(seed).normal(size=shape)
+
+
+def thin(structure, shape):
+    """Return the shape with as few input channels as the structure allows."""
+    return (*shape[:-2], getattr(structure, "inputs_per_channel", 1), shape[-1])
 
 
 def expansion_matrix(structure, shape):
@@ -55,7 +60,7 @@ def test_projection_is_idempotent_and_self_adjoint(case, seed):
 @given(maps_and_shapes())
 def test_latent_weights_are_as_many_as_the_rank(case):
     structure, shape = case
-    small = (*shape[:-2], 1, shape[-1])
+    small = thin(structure, shape)
     matrix = expansion_matrix(structure, small)
     assert np.linalg.matrix_rank(matrix) == matrix.shape[1] == np.prod(structure.latent_shape(small))
 
@@ -64,7 +69,7 @@ def test_latent_weights_are_as_many_as_the_rank(case):
 @given(maps_and_shapes(), seeds)
 def test_projection_is_the_nearest_structured_kernel(case, seed):
     structure, shape = case
-    small = (*shape[:-2], 1, shape[-1])
+    small = thin(structure, shape)
     kernel = normal(seed, small)
     best = np.linalg.lstsq(expansion_matrix(structure, small), kernel.ravel(), rcond=None)[0]
     np.testing.assert_allclose(structure.project(tf.constant(kernel)).numpy().ravel(), best, atol=1e-9)
@@ -104,6 +109,22 @@ def test_circular_kernels_depend_on_the_distance_only(case, seed):
 
 
 @laws
+@given(group_maps(), seeds)
+def test_group_kernels_are_invariant_under_the_joint_action(case, seed):
+    structure, shape = case
+    group = groups.get(structure.group)
+    kernel = structure.expand(tf.constant(normal(seed, structure.latent_shape(shape))), shape).numpy()
+    planes = structure.inputs_per_channel
+    split = kernel.reshape(*shape[:2], shape[2] // planes, planes, shape[3] // group.order, group.order)
+    for index, element in enumerate(group.elements):
+        moved = group.multiplication_table[group.inverses[index]]
+        turned = element(split)[..., moved]
+        if planes > 1:
+            turned = turned[:, :, :, moved]
+        np.testing.assert_array_equal(turned, split)
+
+
+@laws
 @given(maps_and_shapes())
 def test_configs_survive_json_and_maps_compare_by_value(case):
     structure, shape = case
@@ -137,6 +158,8 @@ def test_gradients_are_dense_and_the_transpose_of_expand(case, seed):
         (kernels.Circular("linear"), (5, 5, 2, 3)),
         (kernels.Pattern("AB./CAB"), (2, 3, 2, 3)),
         (kernels.Tile((2, 1)), (4, 3, 2, 3)),
+        (kernels.GroupLift("d4"), (3, 3, 2, 8)),
+        (kernels.GroupRegular("c4"), (2, 2, 8, 4)),
         (kernels.Mix({"hv": "50%", "c4": 1}), (3, 3, 2, 4)),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, kernels.KernelMap) else "x".join(map(str, value)),

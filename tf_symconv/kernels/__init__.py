@@ -7,6 +7,7 @@ from tf_symconv.kernels._base import KernelMap, SpatialMap, Table, static_shape
 from tf_symconv.kernels._circular import Circular
 from tf_symconv.kernels._counts import Count
 from tf_symconv.kernels._flip_bank import FlipBank
+from tf_symconv.kernels._group import GroupLift, GroupRegular
 from tf_symconv.kernels._initial import check_rho, draw_latent, orbit_scale
 from tf_symconv.kernels._invariant import Diagonal, Invariant, Rotational
 from tf_symconv.kernels._mirror import Mirror
@@ -20,6 +21,8 @@ __all__ = [
     "Diagonal",
     "FlipBank",
     "Free",
+    "GroupLift",
+    "GroupRegular",
     "Invariant",
     "KernelMap",
     "Mirror",

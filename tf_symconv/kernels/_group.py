@@ -1,0 +1,158 @@
+"""Kernels of group-equivariant convolutions: every filter comes with its transform under each element of a group."""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+import tensorflow as tf
+
+from tf_symconv import groups
+from tf_symconv.kernels._base import KernelMap, split_shape, static_shape
+
+
+class GroupMap(KernelMap):
+    """Kernels whose output channels are the transforms of one filter per group channel.
+
+    Channels that carry a group are laid out group channel major, group element minor; elements are ordered as in
+    :mod:`tf_symconv.groups`. The latent holds the filters of the identity: shape
+    ``(*spatial, input channels, output channels / order)``.
+    """
+
+    group: str
+
+    def __post_init__(self) -> None:
+        groups.get(self.group, 2)
+
+    @property
+    @abc.abstractmethod
+    def inputs_per_channel(self) -> int:
+        """How many input channels make one group channel: 1 for images, the order for maps on the group."""
+
+    def latent_shape(self, kernel_shape: Sequence[int]) -> tuple[int, ...]:
+        spatial, (inputs, outputs) = split_shape(kernel_shape)
+        order = self._group_for(spatial).order
+        for name, channels, multiple in (("output", outputs, order), ("input", inputs, self.inputs_per_channel)):
+            if channels % multiple:
+                below = channels // multiple * multiple
+                nearest = f"{below} or {below + multiple}" if below else f"{multiple}"
+                raise ValueError(
+                    f"The group {self.group!r} needs a multiple of {multiple} {name} channels; the nearest is {nearest}. "
+                    f"Received: {channels} {name} channels"
+                )
+        return (*spatial, inputs, outputs // order)
+
+    def expand(self, latent: tf.Tensor, kernel_shape: Sequence[int]) -> tf.Tensor:
+        spatial, (inputs, outputs) = split_shape(kernel_shape)
+        group = self._group_for(spatial)
+        flat = tf.reshape(latent, (-1, outputs // group.order))
+        copies = tf.gather(flat, self._sources(spatial, inputs))
+        return tf.reshape(tf.transpose(copies, (0, 2, 1)), tuple(kernel_shape))
+
+    def select(self, kernel: tf.Tensor) -> tf.Tensor:
+        kernel = tf.convert_to_tensor(kernel)
+        group = self._group_for(split_shape(static_shape(kernel))[0])
+        return kernel[..., :: group.order]
+
+    def project(self, kernel: tf.Tensor) -> tf.Tensor:
+        kernel = tf.convert_to_tensor(kernel)
+        shape = static_shape(kernel)
+        spatial, (inputs, outputs) = split_shape(shape)
+        latent_shape = self.latent_shape(shape)
+        order = self._group_for(spatial).order
+        sources = self._sources(spatial, inputs)
+        back = tf.constant(np.argsort(sources, axis=0) * order + np.arange(order))
+        copies = tf.transpose(tf.reshape(kernel, (-1, outputs // order, order)), (0, 2, 1))
+        turned = tf.gather(tf.reshape(copies, (-1, outputs // order)), back)
+        return tf.reshape(tf.reduce_mean(turned, axis=1), latent_shape)
+
+    def _group_for(self, spatial: tuple[int, ...]) -> groups.Group:
+        group = groups.get(self.group, max(len(spatial), 2))
+        if len(spatial) < 2 or not group.preserves(spatial):
+            raise ValueError(
+                f"The group {self.group!r} needs a kernel that it maps to itself: 2 spatial axes or more, and equal "
+                f"height and width where it turns by 90 degrees. Received: spatial shape {spatial}"
+            )
+        return group
+
+    def _sources(self, spatial: tuple[int, ...], inputs: int) -> np.ndarray:
+        """Return, for each cell and input channel of the kernel, the row of the latent that each element puts there.
+
+        Integers of shape ``(cells * inputs, order)``.
+        """
+        return _sources(self._group_for(spatial), spatial, inputs, self.inputs_per_channel)
+
+
+@functools.lru_cache(maxsize=256)
+def _sources(group: groups.Group, spatial: tuple[int, ...], inputs: int, planes: int) -> np.ndarray:
+    # The transform of a filter under g carries at (cell, h) what the filter has at (g^-1 cell, g^-1 h).
+    cells = np.arange(int(np.prod(spatial))).reshape(spatial)
+    rows = []
+    for index, element in enumerate(group.elements):
+        cell = element(cells).reshape(-1, 1, 1)
+        moved = group.multiplication_table[group.inverses[index]] if planes > 1 else np.zeros(1, int)
+        channel = np.arange(inputs // planes).reshape(1, -1, 1) * planes + moved
+        rows.append((cell * inputs + channel).ravel())
+    return np.stack(rows, axis=1).astype(np.int32)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class GroupLift(GroupMap):
+    """Kernels of the first group convolution, from images to maps on the group.
+
+    Output channel ``c * order + g`` is filter ``c`` transformed by element ``g``.
+
+    Args:
+        group: A group of the square: ``"c2"``, ``"c4"``, ``"d4"``, ``"h"``, ``"v"``, ``"hv"``, ``"diag"``.
+
+    Raises:
+        ValueError: If there is no such group; at use, if the group does not map the kernel to itself (``c4``, ``d4``
+            and ``diag`` need square kernels) or the output channels are not a multiple of its order.
+
+    Reference:
+        Cohen and Welling, "Group Equivariant Convolutional Networks" (ICML 2016), arXiv:1602.07576, eq. 10.
+
+    Example:
+        >>> GroupLift("c4").latent_shape((3, 3, 1, 32))
+        (3, 3, 1, 8)
+    """
+
+    group: str
+
+    @property
+    def inputs_per_channel(self) -> int:
+        return 1
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class GroupRegular(GroupMap):
+    """Kernels of a group convolution from maps on the group to maps on the group.
+
+    Output channel ``c * order + g`` is filter ``c`` transformed by element ``g``, which turns each plane and permutes
+    the
+    planes of every input group channel: plane ``h`` comes from plane ``g^-1 h``.
+
+    Args:
+        group: A group of the square: ``"c2"``, ``"c4"``, ``"d4"``, ``"h"``, ``"v"``, ``"hv"``, ``"diag"``.
+
+    Raises:
+        ValueError: If there is no such group; at use, if the group does not map the kernel to itself, or the input or
+            output channels are not a multiple of its order.
+
+    Reference:
+        Cohen and Welling, "Group Equivariant Convolutional Networks" (ICML 2016), arXiv:1602.07576, eq. 11.
+
+    Example:
+        >>> GroupRegular("c4").latent_shape((3, 3, 32, 32))
+        (3, 3, 32, 8)
+    """
+
+    group: str
+
+    @property
+    def inputs_per_channel(self) -> int:
+        return groups.get(self.group, 2).order
