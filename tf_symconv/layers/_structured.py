@@ -8,7 +8,7 @@ Bias, activation, shapes, configuration and validation stay those of the stock l
 import abc
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -77,10 +77,14 @@ class StructuredKernel(_KerasLayer):
 
     #: The name under which the stock layer asks for the weight that is structured.
     structured_weight = "kernel"
+    #: Arguments of the stock layer whose place an own argument takes: ``{stock name: own name}``.
+    renamed_arguments: ClassVar[dict[str, str]] = {}
     kernel = ExpandedKernel()
 
     kernel_map: KernelMap
     kernel_shape: tuple[int, ...]
+    #: Where output channels share biases: for each channel, which entry of ``bias`` it adds. None: each has its own.
+    shared_bias: tuple[int, ...] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the class the signature of its Keras layer, followed by its own arguments as keywords."""
@@ -91,6 +95,8 @@ class StructuredKernel(_KerasLayer):
         parameters = dict(inspect.signature(stock.__init__).parameters)
         del parameters["self"]
         rest = parameters.pop("kwargs")
+        own_names = ((cls.renamed_arguments.get(name, name), parameter) for name, parameter in parameters.items())
+        parameters = {name: parameter.replace(name=name) for name, parameter in own_names}
         for base in cls.__mro__:
             if issubclass(base, StructuredKernel) and "__init__" in vars(base):
                 own = inspect.signature(base.__init__).parameters.values()
@@ -116,14 +122,20 @@ class StructuredKernel(_KerasLayer):
         return latent
 
     def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> keras.Variable:
-        """Add a weight as Keras does; in place of the structured one, its latent."""
+        """Add a weight as Keras does; in place of the structured one its latent, of shared biases one of each."""
         if name == self.structured_weight:
             self.kernel_shape = tuple(kwargs["shape"])
             kwargs["shape"] = self.kernel_map.latent_shape(self.kernel_shape)
             kwargs["initializer"] = SelectedInitializer(kwargs["initializer"], self.kernel_map, self.kernel_shape)
             # The kernel is expanded in the variable's own precision, and cast after that.
             kwargs["autocast"] = False
+        elif name == "bias" and self.shared_bias is not None:
+            kwargs["shape"] = (max(self.shared_bias) + 1,)
         return super().add_weight(*args, name=name, **kwargs)
+
+    def as_stored(self, kernel_map: KernelMap) -> KernelMap:
+        """Return the map for kernels in the axis order in which the stock layer stores them."""
+        return kernel_map
 
     @abc.abstractmethod
     def check_structure(self) -> None:
@@ -138,9 +150,12 @@ class StructuredKernel(_KerasLayer):
         outputs = self.convolve(inputs)
         if self.bias is not None:
             axis = outputs.shape.rank - 1 if self.data_format == "channels_last" else 1
+            bias = tf.reshape(self.bias, (-1,))
+            if self.shared_bias is not None:
+                bias = tf.gather(bias, self.shared_bias)
             shape = [1] * outputs.shape.rank
             shape[axis] = -1
-            outputs += tf.reshape(tf.convert_to_tensor(self.bias), shape)
+            outputs += tf.reshape(bias, shape)
         return outputs if self.activation is None else self.activation(outputs)
 
     def enable_lora(self, *args: Any, **kwargs: Any) -> None:
@@ -178,8 +193,9 @@ class SymmetricKernel(StructuredKernel):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.kernel_map = kernels.get(symmetry, parity)
-        self.symmetry = symmetry if isinstance(symmetry, str) else self.kernel_map
+        kernel_map = kernels.get(symmetry, parity)
+        self.kernel_map = self.as_stored(kernel_map)
+        self.symmetry = symmetry if isinstance(symmetry, str) else kernel_map
         self.parity = parity if isinstance(parity, str) else tuple(parity)
         self.check_structure()
 
@@ -188,24 +204,3 @@ class SymmetricKernel(StructuredKernel):
         symmetry = self.symmetry if isinstance(self.symmetry, str) else kernels.serialize(self.symmetry)
         parity = self.parity if isinstance(self.parity, str) else list(self.parity)
         return {**super().get_config(), "symmetry": symmetry, "parity": parity}
-
-
-class StructuredConv(StructuredKernel):
-    """Mixin for the layers that convolve with one kernel of shape ``(*kernel_size, channels / groups, filters)``."""
-
-    def check_structure(self) -> None:
-        self.kernel_map.latent_shape((*self.kernel_size, 1, self.filters))
-
-    def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
-        return ops.convolution(
-            inputs,
-            tf.convert_to_tensor(self.latent),
-            self.kernel_map,
-            self.kernel_shape,
-            strides=self.strides,
-            padding=self.padding,
-            dilations=self.dilation_rate,
-            groups=self.groups,
-            data_format=self.data_format,
-            implementation=self.implementation,
-        )
