@@ -5,7 +5,8 @@ from typing import Any, final
 import keras
 
 from tf_symconv import kernels
-from tf_symconv.layers._structured import StructuredConv, SymmetricKernel
+from tf_symconv.layers._convolutions import StructuredConv
+from tf_symconv.layers._structured import SymmetricKernel
 
 
 @final
