@@ -12,6 +12,7 @@ from tf_symconv.compat_v1._gconv import (
     transform_filter_2d_nchw,
     transform_filter_2d_nhwc,
 )
+from tf_symconv.compat_v1._load import CheckpointReport, Match, load_checkpoint
 from tf_symconv.compat_v1._mirrored import SymmetricKernels, symmetric_convolution
 from tf_symconv.compat_v1._module import V1Module
 from tf_symconv.compat_v1._spectral import (
@@ -34,7 +35,9 @@ from tf_symconv.compat_v1._split_plane import (
 )
 
 __all__ = [
+    "CheckpointReport",
     "InvalidSpectrum",
+    "Match",
     "ShapeInfo",
     "SymmetricKernels",
     "V1Module",
@@ -48,6 +51,7 @@ __all__ = [
     "gconv2d_addbias",
     "gconv2d_util",
     "is_valid_spectral",
+    "load_checkpoint",
     "make_c4_p4_indices",
     "make_c4_z2_indices",
     "make_d4_p4m_indices",
