@@ -6,13 +6,16 @@ Each subcommand is a module of this package with
 - ``USAGE``: its positional arguments as the help shows them, for example ``"VERSION_DIR"``;
 - ``FLAGS``: an ``absl.flags.FlagValues`` with its flags;
 - ``run(arguments) -> int``: the work, called with the positional arguments once ``FLAGS`` is parsed; it returns the
-  exit status and raises :class:`CommandError` for what the user can mend.
+  exit status and raises :class:`CommandError` for what the user can mend;
+- optionally ``FLAGS_COME_FIRST = True``: its flags end at the first positional argument, and what follows is passed to
+  ``run`` untouched, ``--help`` included. Otherwise flags may stand anywhere.
 
 Modules are imported when they are called, and import TensorFlow inside ``run`` only, so that help is instant and
 ``symconv verify`` stays without the TensorFlow Python package.
 """
 
 import importlib
+import itertools
 import os
 import sys
 import types
@@ -22,6 +25,7 @@ from absl import flags
 __all__ = ["CommandError", "main"]
 
 _COMMANDS = {
+    "inspect-checkpoint": "List what a name-based checkpoint holds.",
     "train": "Train, export and verify a symmetric model beside its plain twin.",
     "verify": "Check a SavedModel version with the TensorFlow C API alone.",
 }
@@ -51,7 +55,11 @@ def main(argv: list[str] | None = None) -> int:
         return _fail(2, f"no command {name!r}; choose one of {', '.join(_COMMANDS)} (symconv --help tells more)")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
-    if any(argument in ("-h", "--help", "-help") for argument in rest):
+    flags_come_first = getattr(command, "FLAGS_COME_FIRST", False)
+    command.FLAGS.unparse_flags()
+    command.FLAGS.set_gnu_getopt(not flags_come_first)
+    own = itertools.takewhile(lambda argument: argument.startswith("-"), rest) if flags_come_first else rest
+    if any(argument in ("-h", "--help", "-help") for argument in own):
         print(_help(name, command))
         return 0
     try:
