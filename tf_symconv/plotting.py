@@ -71,8 +71,8 @@ def plot_kernels(
         pictures = [pictures[0][start : start + _COLUMNS] for start in range(0, len(pictures[0]), _COLUMNS)]
     if limit is None:
         limit = max(float(np.nanmax(np.abs(picture))) for row in pictures for picture in row)
-    if not limit >= 0 or not np.isfinite(limit):
-        raise ValueError(f"limit must be a finite number, at least 0, and so must the weights. Received: limit={limit}")
+    if not 0 <= limit < np.inf:
+        raise ValueError(f"limit must be a finite number, at least 0. Received: limit={limit}")
     return _draw(pictures, limit or 1.0, default_title if title is None else title, figure)
 
 
@@ -127,17 +127,19 @@ def _kernel_of(source: Any) -> tuple[np.ndarray, str]:
         title = f"{layer.name}: {'x'.join(map(str, source.shape))}"
         if getattr(layer, "latent", None) is not None:
             title += f", {int(np.prod(layer.latent.shape)):,} of {int(np.prod(source.shape)):,} weights free"
-    try:
-        kernel = np.asarray(source.numpy() if hasattr(source, "numpy") else source).astype(np.float64)
-    except (TypeError, ValueError):
+    kernel = np.asarray(source.numpy() if hasattr(source, "numpy") else source)
+    if kernel.dtype.kind not in "biufV":  # V: the 16-bit floats of TensorFlow
         raise TypeError(
-            f"A kernel must be an array of numbers, or a layer that has one. Received: {type(source).__name__}"
-        ) from None
+            f"A kernel must be an array of real numbers, or a layer that has one. Received: {type(source).__name__}"
+        )
+    kernel = kernel.astype(np.float64)
     if kernel.ndim not in (3, 4, 5) or 0 in kernel.shape:
         raise ValueError(
             "A kernel must have the shape (*size, channels, filters) with one to three sizes, none of them zero. "
             f"Received: shape={kernel.shape}"
         )
+    if not np.isfinite(kernel).all():
+        raise ValueError(f"The weights of a kernel must be finite. Received: {title or 'a kernel'} with others")
     return kernel, title
 
 
