@@ -136,11 +136,10 @@ def _import_extras() -> None:
 def _train(directory: RunDirectory, console: "Console") -> dict[str, Any]:
     from rich import progress
 
-    with quiet_stderr():
-        import tensorflow as tf
+    from tf_symconv import training
 
-        from tf_symconv import training
-    tf.config.experimental.enable_op_determinism()
+    with quiet_stderr():
+        train = training.train  # imports TensorFlow
     columns = (
         progress.TextColumn("{task.description:<9}"),
         progress.BarColumn(bar_width=24),
@@ -148,25 +147,29 @@ def _train(directory: RunDirectory, console: "Console") -> dict[str, Any]:
         progress.TextColumn("{task.fields[figures]}"),
         progress.TimeElapsedColumn(),
     )
-    with progress.Progress(*columns, console=console) as bars:
-        tasks: dict[str, progress.TaskID] = {}
+    bars = progress.Progress(*columns, console=console)
+    tasks: dict[str, progress.TaskID] = {}
 
-        def on_stage(text: str) -> None:
-            bars.console.print(f"{text} ...", style="dim")
+    def on_stage(text: str) -> None:
+        console.print(f"{text} ...", style="dim")
 
-        def on_epoch(role: str, history: list[dict[str, float]]) -> None:
-            if role not in tasks:
-                tasks[role] = bars.add_task(role, total=directory.settings.epochs, figures="")
-                if history:
-                    bars.console.print(f"{role}: resuming after epoch {len(history)}", style="dim")
-            last = history[-1] if history else {}
-            figures = f"loss {last['loss']:.3f}  validation accuracy {last['val_accuracy']:.1%}" if last else ""
-            bars.update(tasks[role], completed=len(history), figures=figures)
+    def on_epoch(role: str, history: list[dict[str, float]]) -> None:
+        if role not in tasks:
+            bars.start()
+            tasks[role] = bars.add_task(role, total=directory.settings.epochs, figures="")
+            if history:
+                console.print(f"{role}: resuming after epoch {len(history)}", style="dim")
+        last = history[-1] if history else {}
+        figures = f"loss {last['loss']:.3f}  validation accuracy {last['val_accuracy']:.1%}" if last else ""
+        bars.update(tasks[role], completed=len(history), figures=figures)
 
-        try:
-            return training.train(directory, data_dir=FLAGS.data_dir, on_stage=on_stage, on_epoch=on_epoch)
-        except (ImportError, OSError, ValueError, training.TrainingError) as error:
-            raise CommandError(str(error)) from error
+    try:
+        return train(directory, data_dir=FLAGS.data_dir, on_stage=on_stage, on_epoch=on_epoch)
+    except (ImportError, OSError, ValueError, training.TrainingError) as error:
+        raise CommandError(str(error)) from error
+    finally:
+        if tasks:
+            bars.stop()
 
 
 def _show(metrics: dict[str, Any], directory: Path, console: "Console") -> None:

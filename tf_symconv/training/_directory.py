@@ -17,7 +17,6 @@ except ImportError:  # Windows: two processes in one directory are not told apar
     fcntl = None
 
 _TEMPORARY = ".tmp-"
-_LOCK = ".lock"
 _SETTINGS = "run.json"
 _OWN = ("checkpoints", "export", "logs", "plots", "metrics.json", "report.html", *(f"{role}.keras" for role in ROLES))
 
@@ -29,8 +28,10 @@ class RunDirectoryError(Exception):
 class RunDirectory:
     """A run directory, held by this process from construction to :meth:`close`.
 
+    Nothing in it changes before :meth:`begin`, but that it is made, and goes again if no run begins in it.
+
     Args:
-        path: the directory; it is made if it is missing.
+        path: the directory.
         settings: those of the run.
         overwrite: start anew if the directory holds a finished run, or one with other settings.
 
@@ -42,9 +43,11 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike[str], settings: Settings, overwrite: bool = False) -> None:
         self.path = Path(path)
         self.settings = settings
+        self._anew = False
         try:
+            self._made = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            self._handle = os.open(self.path, os.O_RDONLY)
         except OSError as error:
             raise RunDirectoryError(f"--output_dir cannot be written: {self.path} ({error.strerror})") from error
         try:
@@ -59,51 +62,59 @@ class RunDirectory:
     def _take(self, overwrite: bool) -> None:
         if fcntl is not None:
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunDirectoryError(f"another process trains in {self.path}") from None
         for folder in (self.path, self.path / "plots"):
             for abandoned in folder.glob(f"{_TEMPORARY}*"):
                 shutil.rmtree(abandoned) if abandoned.is_dir() else abandoned.unlink()
-        if not (self.path / _SETTINGS).exists():
-            foreign = sorted(entry.name for entry in self.path.iterdir() if entry.name != _LOCK)
+        with self.writing(self.path / _SETTINGS, keep=False) as temporary:
+            temporary.touch()
+        stored = self._stored_settings()
+        if stored is None:
+            foreign = sorted(entry.name for entry in self.path.iterdir())
             if foreign:
                 raise RunDirectoryError(
                     f"--output_dir must be a new or empty directory, or that of a run: {self.path} holds {foreign[0]}"
                 )
-            self._begin()
+            self._anew = True
             return
-        differences = self.settings.differences(self._stored_settings())
+        differences = self.settings.differences(stored)
         if differences and not overwrite:
             raise RunDirectoryError(
                 f"{self.path} holds a run with other settings: {', '.join(differences)}; "
                 "name another --output_dir, or add --overwrite to start anew"
             )
-        if overwrite and (differences or self.finished):
-            self._clear()
-            self._begin()
+        self._anew = overwrite and (bool(differences) or self.finished)
 
-    def _clear(self) -> None:
-        """Remove what a run has written and nothing else; each entry goes at once."""
-        for name in _OWN:
+    def begin(self) -> None:
+        """Make the directory that of this run: clear what another one left, and note the settings."""
+        if not self._anew:
+            return
+        for name in _OWN:  # each entry goes at once, so that a stop leaves a run that can be resumed or cleared
             entry = self.path / name
             if entry.exists():
                 condemned = self.path / f"{_TEMPORARY}{uuid.uuid4().hex}"
                 entry.rename(condemned)
                 shutil.rmtree(condemned) if condemned.is_dir() else condemned.unlink()
-
-    def _begin(self) -> None:
         self.write_json(_SETTINGS, {"settings": self.settings.to_dict()})
+        self._anew = False
 
-    def _stored_settings(self) -> dict[str, Any]:
+    def _stored_settings(self) -> dict[str, Any] | None:
+        file = self.path / _SETTINGS
+        if not file.exists():
+            return None
         try:
-            return dict(json.loads((self.path / _SETTINGS).read_text("utf-8"))["settings"])
+            return dict(json.loads(file.read_text("utf-8"))["settings"])
         except (ValueError, KeyError, TypeError) as error:
-            raise RunDirectoryError(f"{self.path / _SETTINGS} is damaged: {error}") from error
+            raise RunDirectoryError(f"{file} is damaged: {error}") from error
 
     def close(self) -> None:
         """Let go of the directory."""
-        os.close(self._lock)
+        if self._made:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()  # only an empty one goes
+        os.close(self._handle)
 
     def __enter__(self) -> "RunDirectory":
         return self
@@ -150,18 +161,26 @@ class RunDirectory:
     @property
     def finished(self) -> bool:
         """Whether nothing is missing."""
+        if self._anew:
+            return False
         products = [self.export, self.metrics, self.report, self.curves]
         products += [path for role in ROLES for path in (self.model(role), self.kernels(role))]
         return all(product.exists() for product in products)
 
     @contextlib.contextmanager
-    def writing(self, path: Path) -> Iterator[Path]:
-        """Give a temporary path with the suffix of ``path``, and rename it to ``path`` when the block ends well."""
+    def writing(self, path: Path, keep: bool = True) -> Iterator[Path]:
+        """Give a temporary path with the suffix of ``path``, and rename it to ``path`` when the block ends well.
+
+        Args:
+            path: where the file is to appear.
+            keep: False to try only whether it could be written.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}{path.suffix}")
         try:
             yield temporary
-            temporary.replace(path)
+            if keep:
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -15,7 +15,7 @@ from tf_symconv.datasets import ImageData, load
 from tf_symconv.training import _plots, _report
 from tf_symconv.training._directory import RunDirectory
 from tf_symconv.training._model import build, weights
-from tf_symconv.training._settings import ROLES, SYMMETRIC
+from tf_symconv.training._settings import ROLES, SYMMETRIC, Settings
 from tf_symconv.training._timing import step_times
 from tf_symconv.training._trainer import History, fit
 
@@ -33,7 +33,8 @@ def train(
 ) -> dict[str, Any]:
     """Train both models of a run, export and verify the symmetric one, and write the report.
 
-    What the directory already holds is used; in a finished run nothing is done again.
+    What the directory already holds is used; in a finished run nothing is done again. TensorFlow is made
+    deterministic for the rest of the process.
 
     Args:
         directory: the run.
@@ -52,7 +53,6 @@ def train(
     if directory.finished:
         return directory.read_metrics()
     stage = on_stage or (lambda _: None)
-    directory.report.unlink(missing_ok=True)  # until the last stage has ended again
     settings = directory.settings
     for role in ROLES:
         build(settings, role, (8, 8, 1), 2, 1)  # settings that do not fit are told before the data are sought
@@ -64,6 +64,9 @@ def train(
         seed=settings.seed,
         image_size=settings.image_size,
     )
+    directory.begin()
+    _make_deterministic(settings)
+    directory.report.unlink(missing_ok=True)  # until the last stage has ended again
     metrics = directory.read_metrics() if directory.metrics.exists() else None
     models: dict[str, keras.Model] = {}
     histories: dict[str, History] = {}
@@ -89,6 +92,13 @@ def train(
     stage("Drawing the report")
     _write_report(directory, data, models, metrics)
     return metrics
+
+
+def _make_deterministic(settings: Settings) -> None:
+    if settings.jit_compile:  # Keras compiles nothing once ops are deterministic; XLA has a switch of its own
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    else:
+        tf.config.experimental.enable_op_determinism()
 
 
 def _trained(
