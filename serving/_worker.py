@@ -42,7 +42,7 @@ class Worker:
     Args:
         path: directory of the SavedModel.
         timeout: seconds to wait for an answer.
-        load_timeout: seconds to wait until the SavedModel is loaded.
+        load_timeout: seconds to wait until the C library or the SavedModel is loaded.
     """
 
     def __init__(self, path: Path, timeout: float, load_timeout: float = 600.0):
@@ -55,7 +55,7 @@ class Worker:
 
     def describe(self) -> tuple[str, frozenset[str]]:
         """Return the version and the registered ops of the C library."""
-        return self._ask(("describe",))
+        return self._ask(("describe",), self._load_timeout)
 
     def load(self) -> None:
         """Load the SavedModel now.

@@ -82,7 +82,8 @@ def _lines(report: Report) -> list[str]:
     ]
     if report.ok:
         return [*lines, "All is well."]
-    return [*lines, f"{len(report.problems)} problems:", *(f"  {problem}" for problem in report.problems)]
+    count = len(report.problems)
+    return [*lines, f"{count} problem{'s' * (count > 1)}:", *(f"  {problem}" for problem in report.problems)]
 
 
 def _verdict(ok: bool) -> str:
