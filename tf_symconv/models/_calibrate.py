@@ -100,8 +100,8 @@ def calibrate(
 
     Raises:
         TypeError: If ``model`` is no Keras layer.
-        ValueError: If a number is out of its range, if the batch or the outputs of a layer are not finite, or if the
-            model has no layer to calibrate.
+        ValueError: If a number is out of its range, if the batch or the outputs of a layer are not finite, if there is
+            no layer to calibrate, or if the model runs as a ``tf.function`` only.
 
     Reference:
         Mishkin and Matas, "All you need is a good init" (ICLR 2016), arXiv:1511.06422, algorithm 1, without its
@@ -130,13 +130,16 @@ def calibrate(
             raise ValueError(f"batch must hold finite numbers, and at least one. Received: shape {np.shape(array)}")
     if not all(layer.built for layer in _flatten(model)):
         model(batch, training=False)
-    found = {id(layer): layer for layer in _flatten(model) if _kernels(layer)}
+    found = list({id(layer): layer for layer in _flatten(model) if layer.trainable and _kernels(layer)}.values())
     if layers is not None:
-        wanted = {id(layer) for layer in layers}
-        found = {key: layer for key, layer in found.items() if key in wanted}
+        chosen = list(layers)
+        strange = [layer.name for layer in chosen if not any(layer is one for one in found)]
+        if strange:
+            raise ValueError(f"layers must be trainable layers of the model, with a kernel. Received: {strange}")
+        found = [layer for layer in found if any(layer is one for one in chosen)]
     if not found:
-        raise ValueError(f"The model must have a layer with a kernel. Received: {model.name!r}")
-    return _Run(model, batch, list(found.values()), variance, tolerance, max_steps, progress).report()
+        raise ValueError(f"There must be a trainable layer with a kernel to calibrate. Received: model {model.name!r}")
+    return _Run(model, batch, found, variance, tolerance, max_steps, progress).report()
 
 
 class _Run:
@@ -159,6 +162,7 @@ class _Run:
         self._start = {id(layer): [np.array(kernel.numpy()) for kernel in _kernels(layer)] for layer in layers}
         self._before: dict[int, float] = {}
         self._done: dict[int, CalibratedLayer] = {}
+        self._error: ValueError | None = None
 
     def report(self) -> Calibration:
         try:
@@ -169,10 +173,18 @@ class _Run:
         except BaseException:
             for layer in self._layers:
                 self._scale(layer, 1.0)
+            if self._error is not None:
+                # As it was raised: on its way through the layers Keras has wrapped it.
+                raise self._error from None
             raise
+        if not self._done:
+            raise ValueError(
+                "A model is calibrated while it runs eagerly, and no layer with a kernel was called so; is its call a "
+                f"tf.function? Received: model {self._model.name!r}"
+            )
         for layer in self._layers:
             if id(layer) not in self._done:
-                self._finish(layer, math.nan, 1.0, 0, "the model did not call it on this batch")
+                self._finish(layer, math.nan, 1.0, 0, "not called eagerly on this batch")
         return Calibration(tuple(self._done.values()), self._variance)
 
     def _scale(self, layer: keras.layers.Layer, factor: float) -> None:
@@ -182,32 +194,29 @@ class _Run:
             kernel.assign(start * factor ** (1.0 / len(kernels)))
 
     def _measure(self, layer: keras.layers.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if id(layer) not in self._before:
+        if id(layer) not in self._before and tf.executing_eagerly():
             with _without_activation(layer):
-                outputs = call(*args, **kwargs)
-            self._before[id(layer)] = math.nan if tf.is_symbolic_tensor(outputs) else _variance(outputs)
+                self._before[id(layer)] = _variance(call(*args, **kwargs))
         return call(*args, **kwargs)
 
     def _calibrate(self, layer: keras.layers.Layer, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if id(layer) not in self._done:
+        if id(layer) not in self._done and tf.executing_eagerly():
             with _without_activation(layer):
                 self._adjust(layer, functools.partial(call, *args, **kwargs))
         return call(*args, **kwargs)
 
     def _adjust(self, layer: keras.layers.Layer, call: Callable[[], Any]) -> None:
-        factor, steps, note = 1.0, 0, "" if layer.trainable else "frozen"
+        factor, steps = 1.0, 0
         while True:
-            outputs = call()
-            if tf.is_symbolic_tensor(outputs):
-                return self._finish(layer, math.nan, 1.0, 0, "its call is compiled into a graph")
-            found = _variance(outputs)
+            found = _variance(call())
             if not math.isfinite(found):
-                raise ValueError(
+                self._error = ValueError(
                     f"The outputs of a layer must be finite to be calibrated. Received: variance {found} at "
                     f"{_name(layer)!r}, compute dtype {layer.compute_dtype}"
                 )
-            if note or abs(found / self._variance - 1.0) <= self._tolerance:
-                return self._finish(layer, found, factor, steps, note)
+                raise self._error
+            if abs(found / self._variance - 1.0) <= self._tolerance:
+                return self._finish(layer, found, factor, steps, "")
             if found == 0.0 or steps == self._max_steps:
                 note = f"off the target after {steps} steps" if found else "its outputs do not vary"
                 return self._finish(layer, found, factor, steps, note)
