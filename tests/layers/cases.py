@@ -2,8 +2,7 @@
 
 A row is a layer class, the arguments of its constructor, the shape of one input without the batch, and an oracle: a
 NumPy function that computes the layer's output before bias and activation from the input and the layer's full kernel.
-Rows
-whose kernel is tied cell by cell also carry the tie, drawn by hand: which free weight each cell is, and its sign.
+Rows whose kernel is tied cell by cell also carry the tie, drawn by hand: which free weight each cell is, and its sign.
 """
 
 import dataclasses
@@ -14,7 +13,7 @@ import keras
 import numpy as np
 
 from tests import oracles
-from tf_symconv import kernels, layers
+from tf_symconv import groups, kernels, layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +28,8 @@ class Case:
     labels: Any = None
     signs: Any = None
     note: str = ""
+    #: Whether the layer learns from statistics of a batch, which replicas take over their shares of it.
+    batch_statistics: bool = False
 
     @property
     def id(self) -> str:
@@ -62,6 +63,30 @@ def _convolution_case(rank: int, note: str, labels: Any = None, signs: Any = Non
     return Case(layer, {"filters": 6, "kernel_size": 3, **arguments}, shape, convolution, stock, labels, signs, note)
 
 
+def split_channels(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Split the channels of the input into group channels and elements."""
+    return x.reshape(*x.shape[:-1], -1, groups.get(layer.group).order).astype(np.float64)
+
+
+def batch_normalization(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the input divided by the standard deviation at the start: 1."""
+    split = split_channels(layer, x)
+    scale = np.asarray(layer.gamma) / np.sqrt(np.asarray(layer.moving_variance) + layer.epsilon)
+    return ((split - np.asarray(layer.moving_mean)[:, None]) * scale[:, None]).reshape(x.shape)
+
+
+def layer_normalization(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the input normalised over all channels at each position."""
+    x = x.astype(np.float64)
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + layer.epsilon)
+
+
+def _group_case(note: str, oracle: Any = convolution, **arguments: Any) -> Case:
+    channels = 8 if arguments.get("input_group") else 3
+    arguments = {"filters": 16, "kernel_size": 3, "padding": "same", **arguments}
+    return Case(layers.GroupConv2D, arguments, (7, 7, channels), oracle, keras.layers.Conv2D, note=note)
+
+
 CASES = [
     _convolution_case(1, "h", [0, 1, 0]),
     _convolution_case(1, "causal", [0, 1, 2, 1, 0], kernel_size=5, padding="causal", dilation_rate=2),
@@ -88,4 +113,27 @@ CASES = [
         padding="same",
     ),
     _convolution_case(3, "c4", [[[0, 0], [0, 0]]], symmetry="c4", kernel_size=(1, 2, 2), strides=(1, 2, 1), groups=2),
+    _group_case("lift-c4", group="c4", activation="relu"),
+    _group_case("c4", group="c4", input_group="c4", strides=2),
+    _group_case("d4", group="d4", input_group="d4", kernel_size=2, padding="valid"),
+    _group_case("hv", group="hv", input_group="hv", kernel_size=(3, 5), groups=2),
+    Case(
+        layers.GroupBatchNormalization,
+        {"group": "d4", "epsilon": 0.1},
+        (5, 5, 16),
+        batch_normalization,
+        keras.layers.BatchNormalization,
+        batch_statistics=True,
+    ),
+    Case(
+        layers.GroupLayerNormalization, {"group": "c4"}, (5, 5, 8), layer_normalization, keras.layers.LayerNormalization
+    ),
+    Case(layers.GroupPooling, {"group": "c4"}, (5, 5, 8), lambda layer, x: split_channels(layer, x).max(-1)),
+    Case(
+        layers.GroupPooling,
+        {"group": "d4", "reduction": "mean"},
+        (5, 5, 16),
+        lambda layer, x: split_channels(layer, x).mean(-1),
+        note="mean",
+    ),
 ]

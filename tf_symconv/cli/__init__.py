@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
     flags_come_first = getattr(command, "FLAGS_COME_FIRST", False)
-    command.FLAGS.unparse_flags()
+    for flag in command.FLAGS:
+        command.FLAGS[flag].unparse()  # A call in the same process starts from the defaults again.
     command.FLAGS.set_gnu_getopt(not flags_come_first)
     own = itertools.takewhile(lambda argument: argument.startswith("-"), rest) if flags_come_first else rest
     if any(argument in ("-h", "--help", "-help") for argument in own):
@@ -90,7 +91,11 @@ def _help(name: str, command: types.ModuleType) -> str:
     if listing:
         lines += ["", "Flags:"]
         for flag in sorted(listing, key=lambda item: item.name):
-            spelled = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}={flag.default_as_str or ''}"
+            spelled = (
+                f"--[no]{flag.name}"
+                if flag.boolean
+                else f"--{flag.name}={'' if flag.default is None else flag.default}"
+            )
             lines += [f"  {spelled}", f"      {flag.help}"]
     return "\n".join(lines)
 

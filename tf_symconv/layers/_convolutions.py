@@ -13,7 +13,7 @@ class StructuredConv(StructuredKernel):
     """Mixin for the layers that convolve with one kernel of shape ``(*kernel_size, channels / groups, filters)``."""
 
     def check_structure(self) -> None:
-        self.kernel_map.latent_shape((*self.kernel_size, 1, self.filters))
+        self.kernel_map.latent_shape((*self.kernel_size, self.fewest_channels, self.filters))
 
     def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
         return ops.convolution(
@@ -37,7 +37,7 @@ class StructuredConvTranspose(StructuredKernel):
         return kernels.swap_channels(kernel_map)
 
     def check_structure(self) -> None:
-        self.kernel_map.latent_shape((*self.kernel_size, self.filters, 1))
+        self.kernel_map.latent_shape((*self.kernel_size, self.filters, self.fewest_channels))
 
     def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
         return ops.transposed_convolution(

@@ -6,7 +6,6 @@ Bias, activation, shapes, configuration and validation stay those of the stock l
 """
 
 import abc
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from tf_symconv import kernels, ops
 from tf_symconv.kernels import KernelMap
+from tf_symconv.layers._signature import with_stock_signature
 
 _KerasLayer = keras.layers.Layer if TYPE_CHECKING else object
 
@@ -83,28 +83,15 @@ class StructuredKernel(_KerasLayer):
 
     kernel_map: KernelMap
     kernel_shape: tuple[int, ...]
+    #: The fewest input channels that the structure allows; :meth:`check_structure` tries a kernel of as many.
+    fewest_channels = 1
     #: Where output channels share biases: for each channel, which entry of ``bias`` it adds. None: each has its own.
     shared_bias: tuple[int, ...] | None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the class the signature of its Keras layer, followed by its own arguments as keywords."""
         super().__init_subclass__(**kwargs)
-        stock = stock_layer(cls)
-        if stock is None:
-            return
-        parameters = dict(inspect.signature(stock.__init__).parameters)
-        del parameters["self"]
-        rest = parameters.pop("kwargs")
-        own_names = ((cls.renamed_arguments.get(name, name), parameter) for name, parameter in parameters.items())
-        parameters = {name: parameter.replace(name=name) for name, parameter in own_names}
-        for base in cls.__mro__:
-            if issubclass(base, StructuredKernel) and "__init__" in vars(base):
-                own = inspect.signature(base.__init__).parameters.values()
-                for parameter in own:
-                    if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                        parameters.setdefault(parameter.name, parameter)
-        signature = inspect.Signature([*parameters.values(), rest])
-        cls.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+        with_stock_signature(cls)
 
     def __init__(self, *args: Any, implementation: str = "auto", **kwargs: Any) -> None:
         lora = {name: kwargs[name] for name in ("lora_rank", "lora_alpha") if kwargs.get(name) is not None}
@@ -173,13 +160,6 @@ class StructuredKernel(_KerasLayer):
     def get_config(self) -> dict[str, Any]:
         """Return all arguments of the constructor."""
         return {**super().get_config(), "implementation": self.implementation}
-
-
-def stock_layer(cls: type) -> type | None:
-    """Return the Keras layer class that a structured layer class replaces, None for a bare mixin."""
-    return next(
-        (c for c in cls.__mro__ if issubclass(c, keras.layers.Layer) and not issubclass(c, StructuredKernel)), None
-    )
 
 
 class SymmetricKernel(StructuredKernel):
