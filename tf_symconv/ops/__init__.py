@@ -6,7 +6,7 @@ take the full kernel.
 
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
-from tf_symconv.ops._positions import global_convolution, top_k_pooling
+from tf_symconv.ops._positions import check_k, global_convolution, top_k_pooling
 from tf_symconv.ops._structured import (
     IMPLEMENTATIONS,
     check_implementation,
@@ -22,6 +22,7 @@ __all__ = [
     "IMPLEMENTATIONS",
     "REDUCTIONS",
     "check_implementation",
+    "check_k",
     "check_reduction",
     "convolution",
     "dense_convolution",

@@ -27,6 +27,13 @@ def global_convolution(inputs: tf.Tensor, kernel: tf.Tensor, data_format: str = 
     return tf.einsum("bnc,cf->bnf", inputs, tf.cast(itself - others, inputs.dtype)) + everywhere
 
 
+def check_k(k: int, length: int | None) -> int:
+    """Return ``k`` if inputs of this length have so many values, else raise a ValueError."""
+    if length is not None and k > length:
+        raise ValueError(f"k must not exceed the length of the inputs. Received: k={k} with inputs of length {length}")
+    return k
+
+
 def top_k_pooling(inputs: tf.Tensor, k: int, data_format: str = "channels_last") -> tf.Tensor:
     """Return the ``k`` largest values of each channel in descending order.
 
@@ -44,8 +51,7 @@ def top_k_pooling(inputs: tf.Tensor, k: int, data_format: str = "channels_last")
     """
     last = data_format == "channels_last"
     length = inputs.shape[1 if last else 2]
-    if length is not None and k > length:
-        raise ValueError(f"k must not exceed the length of the inputs. Received: k={k} with inputs of length {length}")
+    check_k(k, length)
     rows = to_channels_first(inputs) if last else inputs
     if length is None:
         message = f"k must not exceed the length of the inputs. Received: k={k}"
