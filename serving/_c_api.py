@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+
 from tf_symconv.serving import _protos
 from tf_symconv.serving._dtypes import STRING, dtype_name, dtype_number, numpy_dtype
 

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+
 from tf_symconv.serving._examples import Examples
 from tf_symconv.serving._graph import Finding, Graph
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
 from tf_symconv.serving._dtypes import STRING, numpy_dtype
 from tf_symconv.serving._saved_model import SavedModelError, Signature, TensorSpec
 

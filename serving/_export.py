@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+
 from tf_symconv.serving import _examples
 from tf_symconv.serving._endpoint import Endpoint, keras_endpoint
 from tf_symconv.serving._saved_model import read

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+
 from tf_symconv.serving._dtypes import STRING, numpy_dtype
 from tf_symconv.serving._saved_model import Signature, TensorSpec
 

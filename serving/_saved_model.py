@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
 from tf_symconv.serving import _protos
 from tf_symconv.serving._dtypes import dtype_name, dtype_number
 from tf_symconv.serving._graph import Graph

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+
 from tf_symconv.serving._c_api import StatusError
 from tf_symconv.serving._dtypes import is_float, rounding
 from tf_symconv.serving._examples import Examples, load

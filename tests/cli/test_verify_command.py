@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_symconv.serving import _examples
 
 from tests.serving.no_tensorflow import write_hook
 from tf_symconv.cli import main, verify
+from tf_symconv.serving import _examples
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_symconv.serving import _examples
 
 from tf_symconv import serving
+from tf_symconv.serving import _examples
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from tf_symconv.serving import _c_api, _saved_model
 from tf_symconv.serving._worker import Worker
 

@@ -7,12 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from tf_symconv import layers, serving
 from tf_symconv.serving import _examples, _export
 from tf_symconv.serving._c_api import StatusError
 from tf_symconv.serving._saved_model import read
 from tf_symconv.serving._worker import Worker
-
-from tf_symconv import layers, serving
 
 SEED = 7
 

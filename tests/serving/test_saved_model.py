@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
+
 from tf_symconv.serving import SavedModelError, _protos
 from tf_symconv.serving._graph import Graph
 from tf_symconv.serving._saved_model import TensorSpec, read

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tf_symconv.serving import _staging
 from tf_symconv.serving._staging import staged_version
 

@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf_symconv.serving import SavedModelError, _examples, _protos
-from tf_symconv.serving._saved_model import read
 
 from tests.serving.no_tensorflow import write_hook
 from tf_symconv import serving
+from tf_symconv.serving import SavedModelError, _examples, _protos
+from tf_symconv.serving._saved_model import read
 
 IMAGE = tf.TensorSpec([None, 2], name="x")
 
