@@ -93,6 +93,12 @@ def group_maps(draw):
     return structure, (height, width, inputs * (1 if lift else group.order), filters * group.order)
 
 
+@st.composite
+def spectra(draw):
+    """The spectral map with a kernel of 1 or 2 dimensions."""
+    return kernels.Spectral(), draw(_spatial(draw(st.integers(1, 2)))) + draw(_channels)
+
+
 def maps_and_shapes():
     """Any kernel map of the library with a kernel shape that it fits."""
-    return st.one_of(mirrors(), rotations(), circles(), patterns(), tiles(), mixes(), group_maps())
+    return st.one_of(mirrors(), rotations(), circles(), patterns(), tiles(), mixes(), group_maps(), spectra())

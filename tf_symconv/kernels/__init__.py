@@ -13,6 +13,7 @@ from tf_symconv.kernels._invariant import Diagonal, Invariant, Rotational
 from tf_symconv.kernels._mirror import Mirror
 from tf_symconv.kernels._mix import Free, Mix, Symmetry, get, serialize
 from tf_symconv.kernels._pattern import Pattern, Tile, repeat_pattern
+from tf_symconv.kernels._spectral import Spectral
 from tf_symconv.kernels._swap import SwapChannels, swap_channels
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Pattern",
     "Rotational",
     "SpatialMap",
+    "Spectral",
     "SwapChannels",
     "Symmetry",
     "Table",

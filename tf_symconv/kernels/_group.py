@@ -53,8 +53,9 @@ class GroupMap(KernelMap):
 
     def select(self, kernel: tf.Tensor) -> tf.Tensor:
         kernel = tf.convert_to_tensor(kernel)
-        group = self._group_for(split_shape(static_shape(kernel))[0])
-        return kernel[..., :: group.order]
+        shape = static_shape(kernel)
+        order = self._group_for(split_shape(shape)[0]).order
+        return tf.reshape(kernel, (*shape[:-1], shape[-1] // order, order))[..., 0]
 
     def project(self, kernel: tf.Tensor) -> tf.Tensor:
         kernel = tf.convert_to_tensor(kernel)
