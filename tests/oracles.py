@@ -33,6 +33,32 @@ def convolve(x, kernel, strides=1, padding="valid", dilation=1, groups=1):
     return y
 
 
+def convolve_transposed(x, kernel, strides, padding, output_padding=None, dilation=1):
+    """Spread ``x`` (batch, *spatial, channels) with ``kernel`` (*spatial, filters, channels) as weights.
+
+    The gradient of the convolution whose output has the size of ``x``, with respect to its input.
+    """
+    rank = kernel.ndim - 2
+    strides, dilation = ((n,) * rank if isinstance(n, int) else tuple(n) for n in (strides, dilation))
+    full, crops = [], []
+    for axis, (k, s, d, n) in enumerate(zip(kernel.shape, strides, dilation, x.shape[1:-1], strict=False)):
+        size = d * (k - 1) + 1
+        extra = None if output_padding is None else output_padding[axis]
+        if padding == "valid":
+            length, before = (n - 1) * s + (max(size, s) if extra is None else size + extra), 0
+        else:
+            length = n * s if extra is None else (n - 1) * s + size % 2 + extra
+            before = max((n - 1) * s + size - length, 0) // 2
+        full.append(max((n - 1) * s + size, before + length))
+        crops.append(slice(before, before + length))
+    y = np.zeros((x.shape[0], *full, kernel.shape[-2]))
+    for place in itertools.product(*map(range, x.shape[1:-1])):
+        for cell in itertools.product(*map(range, kernel.shape[:rank])):
+            target = tuple(i * s + c * d for i, s, c, d in zip(place, strides, cell, dilation, strict=True))
+            y[(slice(None), *target)] += x[(slice(None), *place)].astype(np.float64) @ kernel[cell].T
+    return y[(slice(None), *crops)]
+
+
 def tie(kernel_gradient, labels):
     """Add up the gradient of a full kernel over the cells of equal label; label -1 is a structural zero."""
     labels = np.asarray(labels)

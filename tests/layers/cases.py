@@ -63,6 +63,68 @@ def _convolution_case(rank: int, note: str, labels: Any = None, signs: Any = Non
     return Case(layer, {"filters": 6, "kernel_size": 3, **arguments}, shape, convolution, stock, labels, signs, note)
 
 
+def transposed_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the plain transposed convolution with the layer's kernel."""
+    return oracles.convolve_transposed(
+        x, np.asarray(layer.kernel), layer.strides, layer.padding, layer.output_padding, layer.dilation_rate
+    )
+
+
+def depthwise_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the convolution of every channel with its own kernels."""
+    kernel = np.asarray(layer.kernel)
+    *spatial, channels, multiplier = kernel.shape
+    kernel = kernel.reshape(*spatial, 1, channels * multiplier)
+    return oracles.convolve(x, kernel, layer.strides, layer.padding, layer.dilation_rate, channels)
+
+
+def separable_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the depthwise convolution, its channels then mixed."""
+    return depthwise_convolution(layer, x) @ np.asarray(layer.pointwise_kernel).reshape(-1, layer.filters)
+
+
+def twin_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the reduction of the convolutions with the filters and with their flips."""
+    kernel = np.asarray(layer.kernel)
+    flipped = np.flip(kernel, [layer.rank - 1 - "hvz".index(letter) for letter in layer.axes])
+    arguments = (layer.strides, layer.padding, layer.dilation_rate, layer.groups)
+    pair = [oracles.convolve(x, one, *arguments) for one in (kernel, flipped)]
+    if layer.reduction == "concat":
+        return np.concatenate(pair, axis=-1)
+    reduce = {"max": np.max, "min": np.min, "sum": np.sum, "mean": np.mean}[layer.reduction]
+    return reduce(np.stack(pair), axis=0)
+
+
+def global_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return what each position gets from itself and from each of the others, in as many steps as pairs."""
+    itself, others = np.asarray(layer.kernel, np.float64)
+    x = x[..., None] if x.ndim == 2 else x
+    length = x.shape[1]
+    rows = [sum(x[:, j] @ (itself if i == j else others) for j in range(length)) for i in range(length)]
+    return np.stack(rows, axis=1)
+
+
+def _case(layer: type, note: str = "", labels: Any = None, **arguments: Any) -> Case:
+    """Return a row of a layer that replaces the Keras layer of its name."""
+    name = next(base.__name__ for base in layer.__mro__ if base.__module__.startswith("keras."))
+    rank = int(next(letter for letter in name if letter.isdigit()))
+    oracle = next(oracle for family, oracle in _ORACLES.items() if family in layer.__name__)
+    shape = [(9, 4), (6, 7, 4), (4, 3, 5, 2)][rank - 1]
+    own = {"kernel_size": 3} if "pattern" not in arguments else {}
+    if "Depthwise" not in name:
+        own["filters"] = 6
+    return Case(layer, {**own, **arguments}, shape, oracle, getattr(keras.layers, name), labels, None, note)
+
+
+_ORACLES = {
+    "Transpose": transposed_convolution,
+    "Depthwise": depthwise_convolution,
+    "Separable": separable_convolution,
+    "TwinFlip": twin_convolution,
+    "": convolution,
+}
+
+
 def split_channels(layer: Any, x: np.ndarray) -> np.ndarray:
     """Split the channels of the input into group channels and elements."""
     return x.reshape(*x.shape[:-1], -1, groups.get(layer.group).order).astype(np.float64)
@@ -136,4 +198,69 @@ CASES = [
         lambda layer, x: split_channels(layer, x).mean(-1),
         note="mean",
     ),
+    _case(layers.SymmetricConv1DTranspose, "h", [0, 1, 0], strides=2, output_padding=1, padding="same"),
+    _case(
+        layers.SymmetricConv2DTranspose,
+        "c4",
+        [[0, 1, 0], [1, 2, 1], [0, 1, 0]],
+        symmetry="c4",
+        strides=(2, 1),
+        activation="relu",
+    ),
+    _case(layers.SymmetricConv2DTranspose, "mix", symmetry={"hv": "50%", "circular": 2}, dilation_rate=2),
+    _case(
+        layers.SymmetricConv3DTranspose,
+        "hvz",
+        [[[0, 0], [0, 0]], [[0, 0], [0, 0]]],
+        symmetry="hvz",
+        kernel_size=2,
+        strides=(1, 2, 1),
+        padding="same",
+    ),
+    _case(layers.SymmetricDepthwiseConv1D, "odd", parity="odd", dilation_rate=2, depth_multiplier=2),
+    _case(layers.SymmetricDepthwiseConv2D, "v", [[0, 1, 2], [3, 4, 5], [0, 1, 2]], symmetry="v", strides=2),
+    _case(
+        layers.SymmetricDepthwiseConv2D,
+        "mix",
+        symmetry={"hv": "50%", "d4": 1},
+        depth_multiplier=4,
+        strides=(2, 1),
+        dilation_rate=(1, 2),
+        padding="same",
+    ),
+    _case(layers.SymmetricSeparableConv1D, strides=2, padding="same"),
+    _case(layers.SymmetricSeparableConv2D, symmetry={"c4": 1}, depth_multiplier=2, activation="relu"),
+    _case(layers.TiledConv1D, "", [0, 1, 0, 1, 0, 1], kernel_size=2, multiples=3, padding="causal"),
+    _case(
+        layers.TiledConv2D,
+        "rows",
+        [[0, 1, 2, 3, 4]] * 5,
+        kernel_size=(1, 5),
+        multiples=(5, 1),
+        padding="same",
+        groups=2,
+    ),
+    _case(layers.TiledConv3D, "", [[[0], [1]]] * 2, kernel_size=(1, 2, 1), multiples=(2, 1, 1), strides=2),
+    _case(layers.PatternConv1D, "", [0, 1, -1, 1, 0], pattern="AB.BA"),
+    _case(
+        layers.PatternConv2D,
+        "text",
+        [[0, 0, 1, 2, 2], [0, 0, 1, 2, 2], [3, 3, 4, 5, 5], [6, 6, 7, 8, 8], [6, 6, 7, 8, 8]],
+        pattern="AABCC/AABCC/DDEFF/GGHII/GGHII",
+        padding="same",
+    ),
+    _case(layers.PatternConv2D, "array", [[0, 1], [1, 0]], pattern=np.array([[5, 3], [3, 5]]), strides=2, groups=2),
+    _case(layers.FlipBankConv1D, symmetry={"h": 4}, padding="same"),
+    _case(layers.FlipBankConv2D, filters=16, symmetry={"hv": "50%", "v": 2, "h": 4}, strides=2),
+    _case(layers.FlipBankConv2D, "own-bias", filters=8, symmetry={"h": 4}, groups=2, share_bias=False),
+    _case(layers.FlipBankConv3D, filters=18, symmetry={"hz": 4, "hvz": 8, "z": "12%"}, padding="same"),
+    _case(layers.FlipBankConv2DTranspose, filters=8, symmetry={"hv": 4, "v": 2}, strides=2),
+    _case(layers.FlipBankConv3DTranspose, filters=9, kernel_size=2, padding="same"),
+    _case(layers.TwinFlipConv1D, "min", reduction="min", padding="causal", dilation_rate=2),
+    _case(layers.TwinFlipConv2D, "max", axes="hv", padding="same", activation="relu"),
+    _case(layers.TwinFlipConv2D, "concat", axes="v", reduction="concat", filters=8, groups=2, strides=2),
+    _case(layers.TwinFlipConv3D, "mean", axes="z", reduction="mean", kernel_size=(2, 1, 3)),
+    Case(layers.GlobalConv1D, {"filters": 3, "activation": "tanh"}, (5, 4), global_convolution, note="channels"),
+    Case(layers.GlobalConv1D, {"filters": 3}, (6,), global_convolution, note="features"),
+    Case(layers.TopKPooling1D, {"k": 3}, (7, 2), lambda layer, x: -np.sort(-x, axis=1)[:, : layer.k]),
 ]
