@@ -5,6 +5,7 @@ Pure TensorFlow: no Keras, no variables. :func:`get` turns names, dicts and conf
 
 from tf_symconv.kernels._base import KernelMap, SpatialMap, Table, static_shape
 from tf_symconv.kernels._circular import Circular
+from tf_symconv.kernels._cnn_symmetry import ImportedFlipBank, import_cnn_symmetry
 from tf_symconv.kernels._counts import Count
 from tf_symconv.kernels._flip_bank import FlipBank
 from tf_symconv.kernels._group import GroupLift, GroupRegular
@@ -24,6 +25,7 @@ __all__ = [
     "Free",
     "GroupLift",
     "GroupRegular",
+    "ImportedFlipBank",
     "Invariant",
     "KernelMap",
     "Mirror",
@@ -39,6 +41,7 @@ __all__ = [
     "check_rho",
     "draw_latent",
     "get",
+    "import_cnn_symmetry",
     "orbit_scale",
     "repeat_pattern",
     "serialize",
