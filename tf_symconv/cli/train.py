@@ -7,6 +7,7 @@ Exit status 0 only if the exported model passes its verification.
 """
 
 import importlib
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -140,6 +141,7 @@ def _train(directory: RunDirectory, console: "Console") -> dict[str, Any]:
 
     with quiet_stderr():
         train = training.train  # imports TensorFlow
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     columns = (
         progress.TextColumn("{task.description:<9}"),
         progress.BarColumn(bar_width=24),

@@ -65,7 +65,7 @@ class RunDirectory:
                 fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RunDirectoryError(f"another process trains in {self.path}") from None
-        for folder in (self.path, self.path / "plots"):
+        for folder in (self.path, self.path / "plots", self.export.parent):
             for abandoned in folder.glob(f"{_TEMPORARY}*"):
                 shutil.rmtree(abandoned) if abandoned.is_dir() else abandoned.unlink()
         with self.writing(self.path / _SETTINGS, keep=False) as temporary:

@@ -84,7 +84,7 @@ class Settings:
     parity: str = "even"
     filters: int = 16
     kernel_size: str = "5"
-    epochs: int = 30
+    epochs: int = 20
     batch_size: int = 64
     seed: int = 0
     learning_rate: float = 0.003

@@ -98,7 +98,7 @@ def _restore(model: Any, progress: _Progress, directory: Path) -> tf.train.Check
         status = checkpoint.restore(manager.latest_checkpoint)
         status.assert_existing_objects_matched()
         status.assert_consumed()
-    except (tf.errors.OpError, ValueError, AssertionError) as error:
+    except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise TrainingError(
             f"the checkpoint in {directory} cannot be used ({reason}); delete that directory to train anew"
