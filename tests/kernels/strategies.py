@@ -99,6 +99,22 @@ def spectra(draw):
     return kernels.Spectral(), draw(_spatial(draw(st.integers(1, 2)))) + draw(_channels)
 
 
+@st.composite
+def flip_banks(draw):
+    """A bank of filters in orbits, with a kernel of 1 to 3 dimensions and as many filters as it needs or more."""
+    rank = draw(st.integers(1, 3))
+    names = [name for name in groups.names(rank) if set(name) <= set("hvz")]
+    chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True))
+    counts = {name: draw(st.integers(0, 2)) * 2 ** len(name) for name in chosen}
+    filters = max(sum(counts.values()), 1) + draw(st.integers(0, 3))
+    if draw(st.booleans()):
+        counts[chosen[0]] = f"{100 * counts[chosen[0]] / filters:.3f}%"
+    spatial = tuple(draw(st.integers(1, 3)) for _ in range(rank))
+    return kernels.FlipBank(counts), (*spatial, draw(st.integers(1, 2)), filters)
+
+
 def maps_and_shapes():
     """Any kernel map of the library with a kernel shape that it fits."""
-    return st.one_of(mirrors(), rotations(), circles(), patterns(), tiles(), mixes(), group_maps(), spectra())
+    return st.one_of(
+        mirrors(), rotations(), circles(), patterns(), tiles(), mixes(), flip_banks(), group_maps(), spectra()
+    )

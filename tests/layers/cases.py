@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import scipy.signal
 
 from tests import oracles
 from tf_symconv import groups, kernels, layers
@@ -86,7 +87,7 @@ def separable_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
 def twin_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
     """Return the reduction of the convolutions with the filters and with their flips."""
     kernel = np.asarray(layer.kernel)
-    flipped = np.flip(kernel, [layer.rank - 1 - "hvz".index(letter) for letter in layer.axes])
+    flipped = np.flip(kernel, tuple(layer.rank - 1 - "hvz".index(letter) for letter in layer.axes))
     arguments = (layer.strides, layer.padding, layer.dilation_rate, layer.groups)
     pair = [oracles.convolve(x, one, *arguments) for one in (kernel, flipped)]
     if layer.reduction == "concat":
@@ -123,6 +124,12 @@ _ORACLES = {
     "TwinFlip": twin_convolution,
     "": convolution,
 }
+
+
+def circular_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
+    """Return the convolution of the image that continues beyond its borders with itself."""
+    pads = [((size - 1) // 2, size // 2) for size in layer.kernel_size]
+    return oracles.convolve(np.pad(x, [(0, 0), *pads, (0, 0)], mode="wrap"), np.asarray(layer.kernel))
 
 
 def split_channels(layer: Any, x: np.ndarray) -> np.ndarray:
@@ -263,4 +270,26 @@ CASES = [
     Case(layers.GlobalConv1D, {"filters": 3, "activation": "tanh"}, (5, 4), global_convolution, note="channels"),
     Case(layers.GlobalConv1D, {"filters": 3}, (6,), global_convolution, note="features"),
     Case(layers.TopKPooling1D, {"k": 3}, (7, 2), lambda layer, x: -np.sort(-x, axis=1)[:, : layer.k]),
+    Case(
+        layers.SpectralConv1D,
+        {"filters": 6, "kernel_size": 4, "padding": "causal"},
+        (9, 4),
+        convolution,
+        keras.layers.Conv1D,
+    ),
+    Case(
+        layers.SpectralConv2D,
+        {"filters": 6, "kernel_size": (3, 4), "padding": "same", "groups": 2, "activation": "relu"},
+        (7, 8, 4),
+        convolution,
+        keras.layers.Conv2D,
+    ),
+    Case(layers.FourierConv2D, {"filters": 6, "kernel_size": (3, 4)}, (7, 8, 4), circular_convolution),
+    Case(layers.SpectralPooling1D, {"output_size": 6}, (9, 4), lambda layer, x: scipy.signal.resample(x, 6, axis=1)),
+    Case(
+        layers.SpectralPooling2D,
+        {"pool_size": 2, "frequency_dropout": 0.5},
+        (8, 7, 4),
+        lambda layer, x: scipy.signal.resample(scipy.signal.resample(x, 4, axis=1), 3, axis=2),
+    ),
 ]
