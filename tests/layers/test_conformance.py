@@ -207,7 +207,7 @@ def test_dtype_policies(case, policy):
     policy = keras.dtype_policies.get(policy)
     y = other(x)
     assert y.dtype == policy.compute_dtype
-    assert all(v.dtype == policy.variable_dtype for v in other.variables)
+    assert all(v.dtype == policy.variable_dtype for v in other.weights)
     scale = np.abs(predict(model, x)).max()
     tolerance = {"float16": 1e-2, "bfloat16": 5e-2, "float64": 1e-5}[policy.compute_dtype]
     np.testing.assert_allclose(tf.cast(y, "float32"), predict(model, x), atol=tolerance * scale)

@@ -12,6 +12,7 @@ from tf_symconv.layers._flip_bank import (
     FlipBankConv3D,
     FlipBankConv3DTranspose,
 )
+from tf_symconv.layers._fourier_conv import FourierConv2D
 from tf_symconv.layers._global_conv import GlobalConv1D
 from tf_symconv.layers._group_conv import GroupConv2D, GroupConv2DTranspose
 from tf_symconv.layers._group_pointwise import (
@@ -20,6 +21,8 @@ from tf_symconv.layers._group_pointwise import (
     GroupPooling,
 )
 from tf_symconv.layers._pattern import PatternConv1D, PatternConv2D
+from tf_symconv.layers._spectral_conv import SpectralConv1D, SpectralConv2D
+from tf_symconv.layers._spectral_pooling import SpectralPooling1D, SpectralPooling2D
 from tf_symconv.layers._symmetric import SymmetricConv1D, SymmetricConv2D, SymmetricConv3D
 from tf_symconv.layers._symmetric_depthwise import (
     SymmetricDepthwiseConv1D,
@@ -42,6 +45,7 @@ __all__ = [
     "FlipBankConv2DTranspose",
     "FlipBankConv3D",
     "FlipBankConv3DTranspose",
+    "FourierConv2D",
     "GlobalConv1D",
     "GroupBatchNormalization",
     "GroupConv2D",
@@ -50,6 +54,10 @@ __all__ = [
     "GroupPooling",
     "PatternConv1D",
     "PatternConv2D",
+    "SpectralConv1D",
+    "SpectralConv2D",
+    "SpectralPooling1D",
+    "SpectralPooling2D",
     "SymmetricConv1D",
     "SymmetricConv1DTranspose",
     "SymmetricConv2D",

@@ -1,52 +1,16 @@
 """Convolution layers whose filters come in orbits: a filter, and its flips as further filters."""
 
-import types
-from collections.abc import Mapping
-from typing import Any, final
+from typing import final
 
 import keras
 
-from tf_symconv import kernels
 from tf_symconv.layers._convolutions import StructuredConv, StructuredConvTranspose
-from tf_symconv.layers._structured import StructuredKernel
-
-_ALL_H = types.MappingProxyType({"h": "100%"})
-_ALL_HV = types.MappingProxyType({"hv": "100%"})
-_ALL_HVZ = types.MappingProxyType({"hvz": "100%"})
-
-
-class FlipBankKernel(StructuredKernel):
-    """Mixin: the filters come in orbits under flips, as :class:`~tf_symconv.kernels.FlipBank` orders them."""
-
-    def __init__(
-        self,
-        *args: Any,
-        symmetry: Mapping[str, kernels.Count],
-        share_bias: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.bank = symmetry if isinstance(symmetry, kernels.FlipBank) else kernels.FlipBank(symmetry)
-        self.kernel_map = self.as_stored(self.bank)
-        if not isinstance(share_bias, bool):
-            raise ValueError(f"share_bias must be True or False. Received: share_bias={share_bias!r}")
-        self.share_bias = share_bias
-        self.check_structure()
-        self.shared_bias = tuple(self.bank.orbits(self.filters).tolist()) if share_bias else None
-
-    @property
-    def symmetry(self) -> dict[str, kernels.Count]:
-        """The count of output filters of each block."""
-        return dict(self.bank.symmetry)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return all arguments of the constructor."""
-        return {**super().get_config(), "symmetry": self.symmetry, "share_bias": self.share_bias}
+from tf_symconv.modules._flip_bank import FlipBankKernel1D, FlipBankKernel2D, FlipBankKernel3D
 
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class FlipBankConv1D(FlipBankKernel, StructuredConv, keras.layers.Conv1D):
+class FlipBankConv1D(FlipBankKernel1D, StructuredConv, keras.layers.Conv1D):
     """1-D convolution whose filters come in pairs: a filter, and its reversal as a further filter.
 
     Law: filters of a pair are each other's reversal, during and after training, whatever the optimiser: the layer
@@ -83,13 +47,10 @@ class FlipBankConv1D(FlipBankKernel, StructuredConv, keras.layers.Conv1D):
         ([5, 3, 4], [5, 3, 6])
     """
 
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = {"h": "100%"}, **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
-
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class FlipBankConv2D(FlipBankKernel, StructuredConv, keras.layers.Conv2D):
+class FlipBankConv2D(FlipBankKernel2D, StructuredConv, keras.layers.Conv2D):
     """2-D convolution whose filters come in orbits: a filter, and its flips as further filters.
 
     Law: filters of an orbit are each other's flips, during and after training, whatever the optimiser: the layer stores
@@ -130,13 +91,10 @@ class FlipBankConv2D(FlipBankKernel, StructuredConv, keras.layers.Conv2D):
         ([3, 3, 3, 7], [3, 3, 3, 16])
     """
 
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = _ALL_HV, **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
-
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class FlipBankConv3D(FlipBankKernel, StructuredConv, keras.layers.Conv3D):
+class FlipBankConv3D(FlipBankKernel3D, StructuredConv, keras.layers.Conv3D):
     """3-D convolution whose filters come in orbits: a filter, and its flips as further filters.
 
     Law: filters of an orbit are each other's flips, during and after training, whatever the optimiser: the layer stores
@@ -178,13 +136,10 @@ class FlipBankConv3D(FlipBankKernel, StructuredConv, keras.layers.Conv3D):
         ([3, 3, 3, 2, 5], [3, 3, 3, 2, 12])
     """
 
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = _ALL_HVZ, **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
-
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class FlipBankConv2DTranspose(FlipBankKernel, StructuredConvTranspose, keras.layers.Conv2DTranspose):
+class FlipBankConv2DTranspose(FlipBankKernel2D, StructuredConvTranspose, keras.layers.Conv2DTranspose):
     """2-D transposed convolution whose filters come in orbits: a filter, and its flips as further filters.
 
     Law: filters of an orbit are each other's flips, during and after training, whatever the optimiser: the layer stores
@@ -225,13 +180,10 @@ class FlipBankConv2DTranspose(FlipBankKernel, StructuredConvTranspose, keras.lay
         ([3, 3, 3, 2], [3, 3, 8, 3])
     """
 
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = _ALL_HV, **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
-
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class FlipBankConv3DTranspose(FlipBankKernel, StructuredConvTranspose, keras.layers.Conv3DTranspose):
+class FlipBankConv3DTranspose(FlipBankKernel3D, StructuredConvTranspose, keras.layers.Conv3DTranspose):
     """3-D transposed convolution whose filters come in orbits: a filter, and its flips as further filters.
 
     Law: filters of an orbit are each other's flips, during and after training, whatever the optimiser: the layer stores
@@ -272,6 +224,3 @@ class FlipBankConv3DTranspose(FlipBankKernel, StructuredConvTranspose, keras.lay
         >>> layer.latent.shape.as_list(), layer.kernel.shape.as_list()
         ([3, 3, 3, 2, 1], [3, 3, 3, 8, 2])
     """
-
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = _ALL_HVZ, **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)

@@ -1,44 +1,16 @@
 """Convolution layers whose kernels are tied by a drawn pattern."""
 
-from typing import Any, ClassVar, final
+from typing import final
 
 import keras
 
-from tf_symconv import kernels
 from tf_symconv.layers._convolutions import StructuredConv
-from tf_symconv.layers._structured import StructuredKernel
-
-
-class PatternKernel(StructuredKernel):
-    """Mixin: a pattern, given in the place of ``kernel_size``, says which cells of the kernel share a weight."""
-
-    renamed_arguments: ClassVar[dict[str, str]] = {"kernel_size": "pattern"}
-
-    def __init__(self, filters: int, pattern: Any, *args: Any, **kwargs: Any) -> None:
-        kernel_map = pattern if isinstance(pattern, kernels.Pattern) else kernels.Pattern(pattern)
-        super().__init__(filters, self._size(kernel_map), *args, **kwargs)
-        self.kernel_map = self._pattern = kernel_map
-        self.check_structure()
-
-    def _size(self, pattern: kernels.Pattern) -> tuple[int, ...]:
-        """Return the size of the kernel that has this pattern."""
-        return pattern.shape
-
-    @property
-    def pattern(self) -> tuple[tuple[str | int, ...], ...]:
-        """The labels, row by row."""
-        return self._pattern.labels
-
-    def get_config(self) -> dict[str, Any]:
-        """Return all arguments of the constructor."""
-        config = super().get_config()
-        del config["kernel_size"]
-        return {**config, "pattern": [list(row) for row in self.pattern]}
+from tf_symconv.modules._pattern import PatternKernel, PatternKernel1D
 
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class PatternConv1D(PatternKernel, StructuredConv, keras.layers.Conv1D):
+class PatternConv1D(PatternKernel1D, StructuredConv, keras.layers.Conv1D):
     """1-D convolution whose kernels are tied by a drawn pattern.
 
     Law: cells of equal label have equal weights, and cells with the label ``.`` are zero, during and after training,
@@ -70,11 +42,6 @@ class PatternConv1D(PatternKernel, StructuredConv, keras.layers.Conv1D):
         >>> layer.latent.shape.as_list(), layer.kernel.shape.as_list()
         ([2, 3, 4], [5, 3, 4])
     """
-
-    def _size(self, pattern: kernels.Pattern) -> tuple[int, ...]:
-        if pattern.shape[0] != 1:
-            raise ValueError(f"In 1-D a pattern has one row. Received: pattern={pattern.labels}")
-        return pattern.shape[1:]
 
 
 @final

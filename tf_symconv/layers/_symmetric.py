@@ -1,17 +1,16 @@
 """Convolution layers whose kernels are mirrored, rotated or circular."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 
-from tf_symconv import kernels
 from tf_symconv.layers._convolutions import StructuredConv
-from tf_symconv.layers._structured import SymmetricKernel
+from tf_symconv.modules._symmetric_kernel import SymmetricKernel, SymmetricKernel1D
 
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class SymmetricConv1D(SymmetricKernel, StructuredConv, keras.layers.Conv1D):
+class SymmetricConv1D(SymmetricKernel1D, StructuredConv, keras.layers.Conv1D):
     """1-D convolution whose kernels are symmetric.
 
     Law: every kernel equals its own transform under the symmetry, during and after training, whatever the optimiser:
@@ -48,9 +47,6 @@ class SymmetricConv1D(SymmetricKernel, StructuredConv, keras.layers.Conv1D):
         >>> layer.latent.shape.as_list(), layer.kernel.shape.as_list()
         ([3, 3, 4], [5, 3, 4])
     """
-
-    def __init__(self, *args: Any, symmetry: kernels.Symmetry = "h", **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
 
 
 @final

@@ -1,17 +1,16 @@
 """Depthwise and separable convolution layers whose depthwise kernels are mirrored, rotated or circular."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 
-from tf_symconv import kernels
 from tf_symconv.layers._convolutions import StructuredDepthwiseConv, StructuredSeparableConv
-from tf_symconv.layers._structured import SymmetricKernel
+from tf_symconv.modules._symmetric_kernel import SymmetricKernel, SymmetricKernel1D
 
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class SymmetricDepthwiseConv1D(SymmetricKernel, StructuredDepthwiseConv, keras.layers.DepthwiseConv1D):
+class SymmetricDepthwiseConv1D(SymmetricKernel1D, StructuredDepthwiseConv, keras.layers.DepthwiseConv1D):
     """1-D depthwise convolution whose kernels are symmetric.
 
     Law: every kernel equals its own transform under the symmetry, during and after training, whatever the optimiser:
@@ -49,9 +48,6 @@ class SymmetricDepthwiseConv1D(SymmetricKernel, StructuredDepthwiseConv, keras.l
         >>> layer.latent.shape.as_list(), layer.kernel.shape.as_list()
         ([3, 3, 2], [5, 3, 2])
     """
-
-    def __init__(self, *args: Any, symmetry: kernels.Symmetry = "h", **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
 
 
 @final
@@ -102,7 +98,7 @@ class SymmetricDepthwiseConv2D(SymmetricKernel, StructuredDepthwiseConv, keras.l
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class SymmetricSeparableConv1D(SymmetricKernel, StructuredSeparableConv, keras.layers.SeparableConv1D):
+class SymmetricSeparableConv1D(SymmetricKernel1D, StructuredSeparableConv, keras.layers.SeparableConv1D):
     """1-D depthwise separable convolution whose depthwise kernels are symmetric.
 
     Law: every depthwise kernel equals its own transform under the symmetry, during and after training, whatever the
@@ -140,9 +136,6 @@ class SymmetricSeparableConv1D(SymmetricKernel, StructuredSeparableConv, keras.l
         >>> layer.latent.shape.as_list(), layer.depthwise_kernel.shape.as_list()
         ([3, 3, 1], [5, 3, 1])
     """
-
-    def __init__(self, *args: Any, symmetry: kernels.Symmetry = "h", **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
 
 
 @final

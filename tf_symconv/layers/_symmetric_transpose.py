@@ -1,17 +1,16 @@
 """Transposed convolution layers whose kernels are mirrored, rotated or circular."""
 
-from typing import Any, final
+from typing import final
 
 import keras
 
-from tf_symconv import kernels
 from tf_symconv.layers._convolutions import StructuredConvTranspose
-from tf_symconv.layers._structured import SymmetricKernel
+from tf_symconv.modules._symmetric_kernel import SymmetricKernel, SymmetricKernel1D
 
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class SymmetricConv1DTranspose(SymmetricKernel, StructuredConvTranspose, keras.layers.Conv1DTranspose):
+class SymmetricConv1DTranspose(SymmetricKernel1D, StructuredConvTranspose, keras.layers.Conv1DTranspose):
     """1-D transposed convolution whose kernels are symmetric.
 
     Law: every kernel equals its own transform under the symmetry, during and after training, whatever the optimiser:
@@ -49,9 +48,6 @@ class SymmetricConv1DTranspose(SymmetricKernel, StructuredConvTranspose, keras.l
         >>> layer.latent.shape.as_list(), layer.kernel.shape.as_list()
         ([3, 4, 3], [5, 4, 3])
     """
-
-    def __init__(self, *args: Any, symmetry: kernels.Symmetry = "h", **kwargs: Any) -> None:
-        super().__init__(*args, symmetry=symmetry, **kwargs)
 
 
 @final
