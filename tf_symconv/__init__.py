@@ -18,6 +18,7 @@ _SUBMODULES = (
     "kernels",
     "layers",
     "models",
+    "modules",
     "ops",
     "plotting",
     "serving",

@@ -145,8 +145,8 @@ class FlipBankConv2DTranspose(FlipBankKernel2D, StructuredConvTranspose, keras.l
     Law: filters of an orbit are each other's flips, during and after training, whatever the optimiser: the layer stores
     the unique filters (``latent``) only. Flipping the input flips the outputs of the orbits that the flip belongs to
     and permutes their channels (``kernels.FlipBank.images`` says how) where the output is not padded on one side:
-    padding ``"valid"`` with kernels at least as large as the strides, or ``"same"`` with strides of 1 and odd effective
-    kernel sizes; biases must be shared.
+    kernels at least as large as the strides and padding ``"valid"``, or ``"same"`` where the effective kernel size
+    exceeds the stride by an even number; biases must be shared.
 
     Args:
         filters, kernel_size, ...: All arguments of ``keras.layers.Conv2DTranspose``, in its order and with its
@@ -189,8 +189,8 @@ class FlipBankConv3DTranspose(FlipBankKernel3D, StructuredConvTranspose, keras.l
     Law: filters of an orbit are each other's flips, during and after training, whatever the optimiser: the layer stores
     the unique filters (``latent``) only. Flipping the input flips the outputs of the orbits that the flip belongs to
     and permutes their channels (``kernels.FlipBank.images`` says how) where the output is not padded on one side:
-    padding ``"valid"`` with kernels at least as large as the strides, or ``"same"`` with strides of 1 and odd effective
-    kernel sizes; biases must be shared.
+    kernels at least as large as the strides and padding ``"valid"``, or ``"same"`` where the effective kernel size
+    exceeds the stride by an even number; biases must be shared.
 
     Args:
         filters, kernel_size, ...: All arguments of ``keras.layers.Conv3DTranspose``, in its order and with its

@@ -16,8 +16,8 @@ class SymmetricConv1DTranspose(SymmetricKernel1D, StructuredConvTranspose, keras
     Law: every kernel equals its own transform under the symmetry, during and after training, whatever the optimiser:
     the layer stores the free weights (``latent``) only. It holds for each part of a mix, not for its free filters. The
     layer commutes with the reversal of its input where the symmetry is even and the output is not padded on one side:
-    padding ``"valid"`` with kernels at least as large as the strides, or ``"same"`` with strides of 1 and an odd
-    effective kernel size.
+    kernels at least as large as the strides and padding ``"valid"``, or ``"same"`` where the effective kernel size
+    exceeds the stride by an even number.
 
     Args:
         filters, kernel_size, ...: All arguments of ``keras.layers.Conv1DTranspose``, in its order and with its
@@ -58,8 +58,8 @@ class SymmetricConv2DTranspose(SymmetricKernel, StructuredConvTranspose, keras.l
     Law: every kernel equals its own transform under the symmetry, during and after training, whatever the optimiser:
     the layer stores the free weights (``latent``) only. It holds for each part of a mix, not for its free filters. The
     layer commutes with the transforms of its input where the symmetry is even and the output is not padded on one side:
-    padding ``"valid"`` with kernels at least as large as the strides, or ``"same"`` with strides of 1 and odd effective
-    kernel sizes.
+    kernels at least as large as the strides and padding ``"valid"``, or ``"same"`` where the effective kernel size
+    exceeds the stride by an even number.
 
     Args:
         filters, kernel_size, ...: All arguments of ``keras.layers.Conv2DTranspose``, in its order and with its
@@ -104,8 +104,8 @@ class SymmetricConv3DTranspose(SymmetricKernel, StructuredConvTranspose, keras.l
     Law: every kernel equals its own transform under the symmetry, during and after training, whatever the optimiser:
     the layer stores the free weights (``latent``) only. It holds for each part of a mix, not for its free filters. The
     layer commutes with the transforms of its input where the symmetry is even and the output is not padded on one side:
-    padding ``"valid"`` with kernels at least as large as the strides, or ``"same"`` with strides of 1 and odd effective
-    kernel sizes.
+    kernels at least as large as the strides and padding ``"valid"``, or ``"same"`` where the effective kernel size
+    exceeds the stride by an even number.
 
     Args:
         filters, kernel_size, ...: All arguments of ``keras.layers.Conv3DTranspose``, in its order and with its

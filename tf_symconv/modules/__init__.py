@@ -1,0 +1,1 @@
+"""tf.Module layers."""

@@ -1,0 +1,66 @@
+"""Convolutions that see every pattern and its flip: each filter works together with its own flip."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tf_symconv import groups, kernels, ops
+from tf_symconv.modules._structured import Structured
+
+
+class TwinFlip(Structured):
+    """Mixin: convolve with each filter and with its flip, and reduce each pair of outputs to one channel.
+
+    The kernel holds the filters; their flips are taken when the layer convolves.
+    """
+
+    def __init__(self, *args: Any, axes: str = "h", reduction: str = "max", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        letters = "hvz"[: self.rank]
+        if not isinstance(axes, str) or not axes or len(set(axes) & set(letters)) < len(axes):
+            raise ValueError(f"axes must be distinct letters out of {letters!r}. Received: axes={axes!r}")
+        self.axes = axes
+        self.flipped_axes = tuple(groups.axis_of(letter, self.rank) for letter in axes)
+        self.reduction = ops.check_reduction(reduction)
+        self.kernel_map = kernels.Free()
+        self.check_structure()
+        if self.reduction == "concat":
+            self.shared_bias = (*range(self.unique_filters),) * 2
+
+    @property
+    def unique_filters(self) -> int:
+        """The number of filters with weights of their own: half of the channels with ``"concat"``, else all."""
+        return self.filters // 2 if self.reduction == "concat" else self.filters
+
+    def check_structure(self) -> None:
+        if self.reduction == "concat" and self.filters % (2 * self.groups):
+            raise ValueError(
+                f'reduction="concat" gives two output channels per filter, so filters must be a multiple of '
+                f"{2 * self.groups} (2 x groups). Received: filters={self.filters} with groups={self.groups}"
+            )
+
+    def add_weight(self, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
+        """Add a weight; the kernel holds the unique filters only."""
+        if name == self.structured_weight:
+            kwargs["shape"] = (*kwargs["shape"][:-1], self.unique_filters)
+        return super().add_weight(*args, name=name, **kwargs)
+
+    def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
+        return ops.twin_convolution(
+            inputs,
+            tf.convert_to_tensor(self.latent),
+            self.kernel_map,
+            self.kernel_shape,
+            flipped_axes=self.flipped_axes,
+            reduction=self.reduction,
+            strides=self.strides,
+            padding=self.padding,
+            dilations=self.dilation_rate,
+            groups=self.groups,
+            data_format=self.data_format,
+            implementation=self.implementation,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return all arguments of the constructor."""
+        return {**super().get_config(), "axes": self.axes, "reduction": self.reduction}
