@@ -9,6 +9,7 @@ Exit status 0 only if the exported model passes its verification.
 import importlib
 import logging
 import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,8 @@ def run(arguments: Sequence[str]) -> int:
         with RunDirectory(FLAGS.output_dir, settings, FLAGS.overwrite) as directory:
             metrics = directory.read_metrics() if directory.finished else _train(directory, console)
     except KeyboardInterrupt:
-        raise CommandError("interrupted; the same command goes on from here") from None
+        print("symconv: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
     except RunDirectoryError as error:
         raise CommandError(str(error)) from error
     _show(metrics, Path(FLAGS.output_dir), console)
@@ -192,12 +194,13 @@ def _show(metrics: dict[str, Any], directory: Path, console: "Console") -> None:
     if verification["ok"]:
         console.print(
             "Export verified without Python: largest difference "
-            f"{verification['max_abs_difference']:.2g}, {len(verification['probes'])} malformed requests, no crash."
+            f"{verification['max_abs_difference']:.2g}, {len(verification['probes'])} malformed requests, no crash.",
+            soft_wrap=True,
         )
     else:
         console.print("Export NOT verified:", style="bold red")
         for problem in verification["problems"]:
-            console.print(f"  {problem}", markup=False)
+            console.print(f"  {problem}", markup=False, soft_wrap=True)
     places = (
         ("report", "report.html"),
         ("export", "export/1"),
@@ -205,6 +208,6 @@ def _show(metrics: dict[str, Any], directory: Path, console: "Console") -> None:
         ("figures", "metrics.json, plots"),
         ("logs", "logs (tensorboard --logdir)"),
     )
-    console.print(f"\nIn {directory}:", markup=False)
+    console.print(f"\nIn {directory}:", markup=False, soft_wrap=True)
     for what, where in places:
         console.print(f"  {what:<8} {where}", markup=False)
