@@ -187,6 +187,13 @@ CASES = [
     _group_case("d4", group="d4", input_group="d4", kernel_size=2, padding="valid"),
     _group_case("hv", group="hv", input_group="hv", kernel_size=(3, 5), groups=2),
     Case(
+        layers.GroupConv2DTranspose,
+        {"filters": 16, "kernel_size": 4, "strides": 2, "padding": "same", "group": "d4", "input_group": "d4"},
+        (5, 6, 8),
+        transposed_convolution,
+        keras.layers.Conv2DTranspose,
+    ),
+    Case(
         layers.GroupBatchNormalization,
         {"group": "d4", "epsilon": 0.1},
         (5, 5, 16),
