@@ -89,10 +89,14 @@ def test_settings_that_do_not_fit_are_refused():
 
 def test_training_resumes_where_it_was(data, tmp_path):
     calls = []
-    whole = _trainer.fit(_build(), data, 2, tmp_path / "a", tmp_path / "logs", lambda h: calls.append(len(h)))
-    assert calls == [0, 1, 2]
+    whole = _trainer.fit(
+        _build(), data, 2, tmp_path / "a", tmp_path / "logs", lambda h, done: calls.append((len(h), done))
+    )
+    steps = data.steps_per_epoch
+    fractions = [(0, 0.0), *((0, (n + 1) / steps) for n in range(steps)), (1, 1.0)]
+    assert calls == fractions + [(1 + h, 1 + done) for h, done in fractions[1:]]
 
-    def stop(history):
+    def stop(history, done):
         if history:
             raise KeyboardInterrupt
 
@@ -102,8 +106,8 @@ def test_training_resumes_where_it_was(data, tmp_path):
     (tmp_path / "b" / "ckpt-2_temp").mkdir()
     model = _build(seed=9)  # whatever it starts from
     seen = []
-    rest = _trainer.fit(model, data, 2, tmp_path / "b", tmp_path / "logs_b", seen.append)
-    assert seen[0] == whole[:1] and len(rest) == 2
+    rest = _trainer.fit(model, data, 2, tmp_path / "b", tmp_path / "logs_b", lambda h, done: seen.append((h, done)))
+    assert seen[0] == (whole[:1], 1.0) and len(rest) == 2
     assert int(model.optimizer.iterations.numpy()) == 2 * data.steps_per_epoch
     names = sorted(path.name for path in (tmp_path / "b").iterdir())
     assert names == ["checkpoint", "ckpt-2.data-00000-of-00001", "ckpt-2.index"]
@@ -115,6 +119,15 @@ def test_a_diverging_training_stops_in_words(data, tmp_path):
     with pytest.raises(TrainingError, match="not finite in epoch 1; lower --learning_rate"):
         _trainer.fit(_build(learning_rate=1e30), data, 2, tmp_path / "a", tmp_path / "logs")
     assert not list((tmp_path / "a").glob("ckpt*"))
+
+
+def test_a_full_disk_stops_it_in_words(data, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nmore of it")
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
+    with pytest.raises(TrainingError, match=r"stopped in epoch 1: No space left on device$"):
+        _trainer.fit(_build(), data, 1, tmp_path / "a", tmp_path / "logs")
 
 
 def test_a_checkpoint_of_another_model_or_a_damaged_one_is_told(data, tmp_path):

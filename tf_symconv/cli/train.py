@@ -157,7 +157,7 @@ def _train(directory: RunDirectory, console: "Console") -> dict[str, Any]:
     def on_stage(text: str) -> None:
         console.print(f"{text} ...", style="dim")
 
-    def on_epoch(role: str, history: list[dict[str, float]]) -> None:
+    def on_progress(role: str, history: list[dict[str, float]], done: float) -> None:
         if role not in tasks:
             bars.start()
             tasks[role] = bars.add_task(role, total=directory.settings.epochs, figures="")
@@ -165,10 +165,10 @@ def _train(directory: RunDirectory, console: "Console") -> dict[str, Any]:
                 console.print(f"{role}: resuming after epoch {len(history)}", style="dim")
         last = history[-1] if history else {}
         figures = f"loss {last['loss']:.3f}  validation accuracy {last['val_accuracy']:.1%}" if last else ""
-        bars.update(tasks[role], completed=len(history), figures=figures)
+        bars.update(tasks[role], completed=done, figures=figures)
 
     try:
-        return train(directory, data_dir=FLAGS.data_dir, on_stage=on_stage, on_epoch=on_epoch)
+        return train(directory, data_dir=FLAGS.data_dir, on_stage=on_stage, on_progress=on_progress)
     except (ImportError, OSError, ValueError, training.TrainingError) as error:
         raise CommandError(str(error)) from error
     finally:

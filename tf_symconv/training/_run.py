@@ -1,5 +1,6 @@
 """A run from the data to the report, each stage done once."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -21,7 +22,7 @@ from tf_symconv.training._trainer import History, fit
 
 _EXAMPLES = 16
 
-Listener = Callable[[str, History], None]
+Listener = Callable[[str, History, float], None]
 
 
 def train(
@@ -29,7 +30,7 @@ def train(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     on_stage: Callable[[str], None] | None = None,
-    on_epoch: Listener | None = None,
+    on_progress: Listener | None = None,
 ) -> dict[str, Any]:
     """Train both models of a run, export and verify the symmetric one, and write the report.
 
@@ -40,7 +41,7 @@ def train(
         directory: the run.
         data_dir: where prepared data sets lie; None for the default of TensorFlow Datasets.
         on_stage: called with a few words before each stage.
-        on_epoch: called with "symmetric" or "plain" and the figures so far, at the start and after each epoch.
+        on_progress: called with "symmetric" or "plain", the figures so far and the number of epochs done, often.
 
     Returns:
         The figures, as in ``metrics.json``.
@@ -77,7 +78,7 @@ def train(
             histories[role] = metrics["models"][role]["history"]
             continue
         stage(f"Training the {role} model")
-        models[role], histories[role] = _trained(directory, role, data, on_epoch)
+        models[role], histories[role] = _trained(directory, role, data, on_progress)
         with directory.writing(directory.model(role)) as temporary:
             models[role].save(temporary)
     if not directory.export.exists():
@@ -102,7 +103,7 @@ def _make_deterministic(settings: Settings) -> None:
 
 
 def _trained(
-    directory: RunDirectory, role: str, data: ImageData, on_epoch: Listener | None
+    directory: RunDirectory, role: str, data: ImageData, on_progress: Listener | None
 ) -> tuple[keras.Model, History]:
     model = _fresh(directory, role, data)
     history = fit(
@@ -111,7 +112,7 @@ def _trained(
         directory.settings.epochs,
         directory.checkpoints(role),
         directory.logs(role),
-        None if on_epoch is None else lambda figures: on_epoch(role, figures),
+        None if on_progress is None else functools.partial(on_progress, role),
     )
     return model, history
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_symconv.datasets import ImageData
 
 History = list[dict[str, float]]
+Report = Callable[[History, float], None]
 
 
 class TrainingError(Exception):
@@ -32,12 +34,7 @@ class _Progress(tf.train.experimental.PythonState):
 
 
 def fit(
-    model: Any,
-    data: ImageData,
-    epochs: int,
-    checkpoints: Path,
-    logs: Path,
-    report: Callable[[History], None] | None = None,
+    model: Any, data: ImageData, epochs: int, checkpoints: Path, logs: Path, report: Report | None = None
 ) -> History:
     """Train a compiled model from its last checkpoint, or from the start, to the end.
 
@@ -52,40 +49,53 @@ def fit(
         epochs: passes over the training images in all.
         checkpoints: directory of the checkpoints.
         logs: directory of the TensorBoard logs, in the layout of ``keras.callbacks.TensorBoard``.
-        report: called with the figures so far, at the start and after each epoch.
+        report: called with the figures so far and the number of epochs done, with the part of the one that runs: at
+            the start, after each step and after each epoch.
 
     Returns:
         One dict per epoch: loss, accuracy, val_loss, val_accuracy, learning_rate.
 
     Raises:
-        TrainingError: if the loss is not finite, or the checkpoint is damaged or of another model.
+        TrainingError: if the loss is not finite, TensorFlow stops (no memory, no space on the disk), or the checkpoint
+            is damaged or of another model.
     """
     progress = _Progress()
     manager = _restore(model, progress, checkpoints)
-    if report is not None:
-        report(progress.history)
+    report = report or (lambda history, done: None)
+    report(progress.history, float(len(progress.history)))
+    if len(progress.history) >= epochs:
+        return progress.history
     writers = {part: tf.summary.create_file_writer(str(logs / part)) for part in ("train", "validation")}
     for epoch in range(len(progress.history), epochs):
-        logged = model.fit(
-            data.train(epoch),
-            validation_data=data.validation(),
-            initial_epoch=epoch,
-            epochs=epoch + 1,
-            shuffle=False,  # the pipeline has shuffled
-            verbose=0,
-        ).history
-        figures = {name: float(values[0]) for name, values in logged.items()}
-        figures["learning_rate"] = float(model.optimizer.learning_rate)
-        if not all(map(math.isfinite, figures.values())):
-            raise TrainingError(
-                f"training diverges: the loss is not finite in epoch {epoch + 1}; lower --learning_rate"
-            )
-        _log(writers, epoch, figures)
-        progress.history = [*progress.history, figures]
-        manager.save(checkpoint_number=epoch + 1)
-        if report is not None:
-            report(progress.history)
+        try:
+            figures = _epoch(model, data, epoch, lambda part, e=epoch: report(progress.history, e + part))
+            _log(writers, epoch, figures)
+            progress.history = [*progress.history, figures]
+            manager.save(checkpoint_number=epoch + 1)
+        except tf.errors.OpError as error:
+            raise TrainingError(f"TensorFlow stopped in epoch {epoch + 1}: {_first_line(error)}") from error
+        report(progress.history, float(epoch + 1))
     return progress.history
+
+
+def _epoch(model: Any, data: ImageData, epoch: int, report: Callable[[float], None]) -> dict[str, float]:
+    """Train for one epoch and return its figures."""
+    steps = data.steps_per_epoch
+    after_step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: report((step + 1) / steps))
+    logged = model.fit(
+        data.train(epoch),
+        validation_data=data.validation(),
+        initial_epoch=epoch,
+        epochs=epoch + 1,
+        shuffle=False,  # the pipeline has shuffled
+        callbacks=[after_step],
+        verbose=0,
+    ).history
+    figures = {name: float(values[0]) for name, values in logged.items()}
+    figures["learning_rate"] = float(model.optimizer.learning_rate)
+    if not all(map(math.isfinite, figures.values())):
+        raise TrainingError(f"training diverges: the loss is not finite in epoch {epoch + 1}; lower --learning_rate")
+    return figures
 
 
 def _restore(model: Any, progress: _Progress, directory: Path) -> tf.train.CheckpointManager:
@@ -99,9 +109,8 @@ def _restore(model: Any, progress: _Progress, directory: Path) -> tf.train.Check
         status.assert_existing_objects_matched()
         status.assert_consumed()
     except (tf.errors.OpError, AssertionError, LookupError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
         raise TrainingError(
-            f"the checkpoint in {directory} cannot be used ({reason}); delete that directory to train anew"
+            f"the checkpoint in {directory} cannot be used ({_first_line(error)}); delete that directory to train anew"
         ) from error
     for path in directory.iterdir():  # what a killed process left half written, or did not come to delete
         if path.name != "checkpoint" and not path.name.startswith(f"{Path(manager.latest_checkpoint).name}."):
@@ -116,3 +125,7 @@ def _log(writers: dict[str, tf.summary.SummaryWriter], epoch: int, figures: dict
             tf.summary.scalar(f"epoch_{name.removeprefix('val_')}", value, step=epoch)
     for writer in writers.values():
         writer.flush()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
