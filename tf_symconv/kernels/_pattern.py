@@ -69,7 +69,7 @@ def _rows(labels: Any) -> tuple[tuple[str | int, ...], ...]:
     if isinstance(labels, str):
         labels = [row for row in labels.replace("/", "\n").split("\n") if row.strip()]
     if not isinstance(labels, Sequence | np.ndarray):
-        raise TypeError(f"labels must be text, rows of text or a 2-D array. Received: labels={labels!r}")
+        raise TypeError(f"A pattern must be text, rows of text or a 2-D array. Received: labels={labels!r}")
     rows = []
     for row in labels:
         if isinstance(row, str):
@@ -78,6 +78,10 @@ def _rows(labels: Any) -> tuple[tuple[str | int, ...], ...]:
             row = row.tolist()
         if not isinstance(row, Sequence) or not all(isinstance(label, str | int) for label in row):
             raise TypeError(f"Every row of a pattern must hold letters or integers. Received: labels={labels!r}")
+        if " " in row:
+            raise ValueError(
+                f"The rows of a pattern are parted by '/' or newlines, not by spaces. Received: labels={labels!r}"
+            )
         rows.append(tuple(row))
     return tuple(rows)
 
@@ -97,7 +101,11 @@ def repeat_pattern(rows: Sequence[int], columns: Sequence[int]) -> Pattern:
         (5, 5)
     """
     for name, counts in (("rows", rows), ("columns", columns)):
-        if not counts or any(not isinstance(n, int | np.integer) or n < 1 for n in counts):
+        if (
+            not isinstance(counts, Sequence | np.ndarray)
+            or len(counts) == 0
+            or any(not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1 for n in counts)
+        ):
             raise ValueError(f"{name} must be positive integers. Received: {name}={counts!r}")
     small = np.arange(len(rows) * len(columns)).reshape(len(rows), len(columns))
     return Pattern(np.repeat(np.repeat(small, rows, axis=0), columns, axis=1))
