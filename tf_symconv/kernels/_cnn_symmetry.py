@@ -108,6 +108,10 @@ def _from_tensorflow(arrays: dict[str, np.ndarray]) -> ImportedFlipBank:
     counts = {name: block.shape[-1] * images[name] for name, block in blocks.items()}
     filters, latent = sum(counts.values()), np.concatenate(list(blocks.values()), axis=-1)
     shared = {name: arrays[key] for name, key in _TF_BIASES.items() if key in arrays}
+    if shared and {name: each.shape for name, each in shared.items()} != {n: b.shape[-1:] for n, b in blocks.items()}:
+        raise ValueError(
+            f"Shared biases need one entry for each unique filter of each block. Received: {_shapes(arrays)}"
+        )
     bias = np.concatenate([np.tile(each, images[name]) for name, each in shared.items()]) if shared else None
     counts.pop("free", None)
     return _imported(counts, latent, arrays.get("bias", bias), np.arange(filters), shares=bool(shared))

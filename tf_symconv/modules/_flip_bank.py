@@ -7,6 +7,8 @@ from typing import Any
 from tf_symconv import kernels
 from tf_symconv.modules._structured import Structured
 
+Bank = Mapping[str, kernels.Count] | kernels.FlipBank
+
 _ALL_H = types.MappingProxyType({"h": "100%"})
 _ALL_HV = types.MappingProxyType({"hv": "100%"})
 _ALL_HVZ = types.MappingProxyType({"hvz": "100%"})
@@ -18,7 +20,7 @@ class FlipBankKernel(Structured):
     def __init__(
         self,
         *args: Any,
-        symmetry: Mapping[str, kernels.Count],
+        symmetry: Bank,
         share_bias: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -44,19 +46,19 @@ class FlipBankKernel(Structured):
 class FlipBankKernel1D(FlipBankKernel):
     """Mixin: the same in 1-D, all filters in the largest orbits by default."""
 
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = _ALL_H, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, symmetry: Bank = _ALL_H, **kwargs: Any) -> None:
         super().__init__(*args, symmetry=symmetry, **kwargs)
 
 
 class FlipBankKernel2D(FlipBankKernel):
     """Mixin: the same in 2-D, all filters in the largest orbits by default."""
 
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = _ALL_HV, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, symmetry: Bank = _ALL_HV, **kwargs: Any) -> None:
         super().__init__(*args, symmetry=symmetry, **kwargs)
 
 
 class FlipBankKernel3D(FlipBankKernel):
     """Mixin: the same in 3-D, all filters in the largest orbits by default."""
 
-    def __init__(self, *args: Any, symmetry: Mapping[str, kernels.Count] = _ALL_HVZ, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, symmetry: Bank = _ALL_HVZ, **kwargs: Any) -> None:
         super().__init__(*args, symmetry=symmetry, **kwargs)
