@@ -222,17 +222,17 @@ def test_another_set_without_network_fails_at_once(tmp_path, no_network):
     start = time.monotonic()
     with pytest.raises(ConnectionError, match=r"'mnist' is not prepared in .*mnist.* cannot be downloaded from"):
         datasets.load("mnist", data_dir=tmp_path)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     assert no_network
 
 
 def test_a_network_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(_prepare, "_NETWORK_SECONDS", 0.2)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(3))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: time.sleep(30))
     start = time.monotonic()
     with pytest.raises(ConnectionError, match="no answer"):
         datasets.load("mnist", data_dir=tmp_path)
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 15
 
 
 def test_a_prepared_set_needs_no_network(tmp_path, no_network):

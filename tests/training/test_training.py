@@ -236,4 +236,15 @@ def test_the_comparison_is_of_the_figures():
     assert rows["Test accuracy"] == (["95.00%", "90.00%"], "+5.00 points")
     assert rows["Wrong test images"] == (["10 of 200", "20 of 200"], "-10")
     assert rows["Free weights"] == (["10", "40"], "4.00 times fewer")
-    assert rows["Time per training step"] == (["2.00 ms", "2.00 ms"], "ratio 1.00")
+    assert rows["Effective weights"] == (["40", "40"], "")
+    even = _metrics()
+    even["models"]["plain"] = even["models"]["symmetric"]
+    rows = {title: compared for title, _, compared in _report.comparison(even)}
+    assert rows["Test accuracy"] == rows["Wrong test images"] == rows["Free weights"] == "same"
+
+
+def test_times_are_compared_as_a_ratio():
+    metrics = _metrics()
+    metrics["timing"]["milliseconds"]["symmetric"]["train"] = 3.0
+    rows = {title: (values, compared) for title, values, compared in _report.comparison(metrics)}
+    assert rows["Time per training step"] == (["3.00 ms", "2.00 ms"], "ratio 1.50")

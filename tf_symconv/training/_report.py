@@ -52,9 +52,9 @@ def comparison(metrics: Mapping[str, Any]) -> list[tuple[str, list[str], str]]:
         (
             "Test accuracy",
             [f"{value:.2%}" for value in accuracy],
-            f"{100 * (accuracy[0] - accuracy[1]):+.2f} points",
+            _signed(100 * (accuracy[0] - accuracy[1]), "+.2f", " points"),
         ),
-        ("Wrong test images", [f"{count} of {tests}" for count in errors], f"{errors[0] - errors[1]:+d}"),
+        ("Wrong test images", [f"{count} of {tests}" for count in errors], _signed(errors[0] - errors[1], "+d")),
         ("Test loss", [f"{model['test']['loss']:.4f}" for model in models], ""),
         weights("Free weights", [model["weights"]["free"] for model in models]),
         weights(
@@ -64,6 +64,10 @@ def comparison(metrics: Mapping[str, Any]) -> list[tuple[str, list[str], str]]:
         time("Time per training step", "train"),
         time("Time per prediction step", "predict"),
     ]
+
+
+def _signed(difference: float, form: str, unit: str = "") -> str:
+    return f"{difference:{form}}{unit}" if difference else "same"
 
 
 def _factor(more: int, less: int, word: str) -> str:
