@@ -1,38 +1,44 @@
 """TF1-era functions on today's TensorFlow.
 
 The functions keep the names, arguments, variable names and quirks of the originals, so that TF1 code and checkpoints
-carry over. They work in a ``tf.Graph`` with ``tf.compat.v1.Session`` and need no Keras.
+carry over. They work in a ``tf.Graph`` with ``tf.compat.v1.Session`` and need no Keras. TensorFlow is imported when the
+first of them is used, so that :func:`run` starts its process at once.
 """
 
-from tf_symconv.compat_v1._gconv import (
-    ShapeInfo,
-    gconv2d,
-    gconv2d_addbias,
-    gconv2d_util,
-    transform_filter_2d_nchw,
-    transform_filter_2d_nhwc,
-)
-from tf_symconv.compat_v1._load import CheckpointReport, Match, load_checkpoint
-from tf_symconv.compat_v1._mirrored import SymmetricKernels, symmetric_convolution
-from tf_symconv.compat_v1._module import V1Module
-from tf_symconv.compat_v1._spectral import (
-    InvalidSpectrum,
-    batch_fftshift2d,
-    batch_ifftshift2d,
-    fft_conv,
-    fft_conv_pure,
-    is_valid_spectral,
-    random_spatial_to_spectral,
-    spectral_to_variable,
-)
-from tf_symconv.compat_v1._spectral_checkpoint import convert_spectral_checkpoint
-from tf_symconv.compat_v1._split_plane import (
-    flatten_indices,
-    make_c4_p4_indices,
-    make_c4_z2_indices,
-    make_d4_p4m_indices,
-    make_d4_z2_indices,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tf_symconv.compat_v1._gconv import (
+        ShapeInfo,
+        gconv2d,
+        gconv2d_addbias,
+        gconv2d_util,
+        transform_filter_2d_nchw,
+        transform_filter_2d_nhwc,
+    )
+    from tf_symconv.compat_v1._load import CheckpointReport, Match, load_checkpoint
+    from tf_symconv.compat_v1._mirrored import SymmetricKernels, symmetric_convolution
+    from tf_symconv.compat_v1._module import V1Module
+    from tf_symconv.compat_v1._run import run
+    from tf_symconv.compat_v1._spectral import (
+        InvalidSpectrum,
+        batch_fftshift2d,
+        batch_ifftshift2d,
+        fft_conv,
+        fft_conv_pure,
+        is_valid_spectral,
+        random_spatial_to_spectral,
+        spectral_to_variable,
+    )
+    from tf_symconv.compat_v1._spectral_checkpoint import convert_spectral_checkpoint
+    from tf_symconv.compat_v1._split_plane import (
+        flatten_indices,
+        make_c4_p4_indices,
+        make_c4_z2_indices,
+        make_d4_p4m_indices,
+        make_d4_z2_indices,
+    )
 
 __all__ = [
     "CheckpointReport",
@@ -57,8 +63,50 @@ __all__ = [
     "make_d4_p4m_indices",
     "make_d4_z2_indices",
     "random_spatial_to_spectral",
+    "run",
     "spectral_to_variable",
     "symmetric_convolution",
     "transform_filter_2d_nchw",
     "transform_filter_2d_nhwc",
 ]
+
+_HOMES = {
+    "CheckpointReport": "_load",
+    "InvalidSpectrum": "_spectral",
+    "Match": "_load",
+    "ShapeInfo": "_gconv",
+    "SymmetricKernels": "_mirrored",
+    "V1Module": "_module",
+    "batch_fftshift2d": "_spectral",
+    "batch_ifftshift2d": "_spectral",
+    "convert_spectral_checkpoint": "_spectral_checkpoint",
+    "fft_conv": "_spectral",
+    "fft_conv_pure": "_spectral",
+    "flatten_indices": "_split_plane",
+    "gconv2d": "_gconv",
+    "gconv2d_addbias": "_gconv",
+    "gconv2d_util": "_gconv",
+    "is_valid_spectral": "_spectral",
+    "load_checkpoint": "_load",
+    "make_c4_p4_indices": "_split_plane",
+    "make_c4_z2_indices": "_split_plane",
+    "make_d4_p4m_indices": "_split_plane",
+    "make_d4_z2_indices": "_split_plane",
+    "random_spatial_to_spectral": "_spectral",
+    "run": "_run",
+    "spectral_to_variable": "_spectral",
+    "symmetric_convolution": "_mirrored",
+    "transform_filter_2d_nchw": "_gconv",
+    "transform_filter_2d_nhwc": "_gconv",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

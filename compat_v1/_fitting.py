@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import tensorflow as tf
+
 from tf_symconv.compat_v1._targets import Target
 
 __all__ = ["Fit", "fit"]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
 from tf_symconv.compat_v1 import _split_plane
 
 __all__ = [

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
 from tf_symconv.compat_v1 import _checkpoint_files, _fitting, _slots, _targets
 
 __all__ = ["CheckpointReport", "Match", "load_checkpoint"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, final
 
 import tensorflow as tf
+
 from tf_symconv.compat_v1 import _trace
 
 __all__ = ["V1Module"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from tf_symconv.compat_v1._checkpoint_files import Checkpoint
 
 __all__ = ["optimizer_state"]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
 from tf_symconv.compat_v1 import _spectrum
 
 __all__ = [

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from tf_symconv.compat_v1 import _checkpoint_files, _spectrum
 
 __all__ = ["convert_spectral_checkpoint"]

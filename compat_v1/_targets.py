@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
+
 from tf_symconv.compat_v1._module import V1Module
 
 __all__ = ["Target", "targets"]

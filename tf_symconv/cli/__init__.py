@@ -26,6 +26,7 @@ __all__ = ["CommandError", "main"]
 
 _COMMANDS = {
     "inspect-checkpoint": "List what a name-based checkpoint holds.",
+    "run-v1": "Run an unmodified TensorFlow 1 script on today's TensorFlow.",
     "train": "Train, export and verify a symmetric model beside its plain twin.",
     "verify": "Check a SavedModel version with the TensorFlow C API alone.",
 }
