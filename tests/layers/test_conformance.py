@@ -165,7 +165,7 @@ def reloaded(tmp_path_factory):
     expected = {}
     for case in CASES:
         model, x = case.make_model(), case.inputs()
-        train(model, x)
+        train(model, x, jit_compile=False)
         model.save(folder / f"{case.id}.keras")
         model.save_weights(folder / f"{case.id}.weights.h5")
         np.save(folder / f"{case.id}.x.npy", x)
@@ -212,7 +212,7 @@ def test_dtype_policies(case, policy):
     tolerance = {"float16": 1e-2, "bfloat16": 5e-2, "float64": 1e-5}[policy.compute_dtype]
     np.testing.assert_allclose(tf.cast(y, "float32"), predict(model, x), atol=tolerance * scale)
     before = other.get_weights()
-    train(other, x)
+    train(other, x, jit_compile=False)
     assert all(np.isfinite(v).all() for v in other.get_weights())
     assert all(np.any(a != b) for a, b in zip(before, other.get_weights(), strict=True))
 
@@ -293,7 +293,7 @@ def test_freezing(case):
     before = model.get_weights()
     assert not model.trainable_variables
     head = keras.Sequential([model, keras.layers.Flatten(), keras.layers.Dense(1)])
-    train(head, x)
+    train(head, x, jit_compile=False)
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -305,7 +305,7 @@ def test_regularizer_and_constraint_act_on_the_latent(case):
     layer = case.make(**{f"{prefix}_regularizer": keras.regularizers.L2(0.5), f"{prefix}_constraint": "non_neg"})
     model = keras.Sequential([keras.Input(case.input_shape), layer])
     np.testing.assert_allclose(sum(model.losses), 0.5 * np.sum(np.square(layer.latent)), rtol=1e-5)
-    train(model, case.inputs())
+    train(model, case.inputs(), jit_compile=False)
     assert np.min(layer.latent) >= 0
     assert layer.latent.name == structured
 
