@@ -18,6 +18,8 @@ import pytest
 
 from tests.cli import training_runs
 from tf_symconv import serving
+from tf_symconv.cli import main
+from tf_symconv.cli import train as command
 from tf_symconv.layers import SymmetricConv2D
 from tf_symconv.training import ROLES, RunDirectory, Settings, train
 
@@ -201,6 +203,16 @@ def test_a_finished_run_is_shown_again_and_left_alone(finished):
     assert err == "" and "Training" not in again
     table = [line for line in first.splitlines() if "  " in line and ("Test" in line or "weights" in line)]
     assert table and set(table) <= set(again.splitlines())
+
+
+def test_a_run_whose_export_failed_its_verification_ends_with_status_1(finished, metrics, tmp_path, capsys):
+    directory = Path(shutil.copytree(finished[0], tmp_path / "run"))
+    bad = {**metrics["verification"], "ok": False, "problems": ["signature serving_default: crash"]}
+    (directory / "metrics.json").write_text(json.dumps({**metrics, "verification": bad}))
+    assert main(["symconv", "train", f"--output_dir={directory}"]) == 1
+    command.FLAGS["output_dir"].unparse()
+    out = capsys.readouterr().out
+    assert "NOT verified" in out and "signature serving_default: crash" in out
 
 
 def test_what_is_missing_from_a_finished_run_is_made_again(finished, tmp_path, monkeypatch):
