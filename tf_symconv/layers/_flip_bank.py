@@ -38,6 +38,9 @@ class FlipBankConv1D(FlipBankKernel1D, StructuredConv, keras.layers.Conv1D):
         ValueError: If an argument is out of its range: unknown reflections, counts that are not whole pairs, or more
             than there are filters.
 
+    Reference:
+        Treder, CNN-Symmetry, https://github.com/treder/CNN-Symmetry.
+
     Example:
         >>> import numpy as np
         >>> layer = FlipBankConv1D(6, 5, symmetry={"h": 4})
@@ -81,6 +84,10 @@ class FlipBankConv2D(FlipBankKernel2D, StructuredConv, keras.layers.Conv2D):
     Raises:
         ValueError: If an argument is out of its range: unknown reflections, counts that are not whole orbits (the error
             names the nearest), or more than there are filters.
+
+    Reference:
+        Treder, CNN-Symmetry, https://github.com/treder/CNN-Symmetry; :func:`tf_symconv.kernels.import_cnn_symmetry`
+        converts its weights.
 
     Example:
         >>> import numpy as np
@@ -127,6 +134,10 @@ class FlipBankConv3D(FlipBankKernel3D, StructuredConv, keras.layers.Conv3D):
         ValueError: If an argument is out of its range: unknown reflections, counts that are not whole orbits (the error
             names the nearest), or more than there are filters.
 
+    Reference:
+        Treder, CNN-Symmetry, https://github.com/treder/CNN-Symmetry; :func:`tf_symconv.kernels.import_cnn_symmetry`
+        converts its weights.
+
     Example:
         >>> import numpy as np
         >>> layer = FlipBankConv3D(12, 3, symmetry={"hvz": "67%"})
@@ -170,6 +181,9 @@ class FlipBankConv2DTranspose(FlipBankKernel2D, StructuredConvTranspose, keras.l
     Raises:
         ValueError: If an argument is out of its range: unknown reflections, counts that are not whole orbits (the error
             names the nearest), or more than there are filters.
+
+    Reference:
+        Treder, CNN-Symmetry, https://github.com/treder/CNN-Symmetry.
 
     Example:
         >>> import numpy as np
@@ -215,6 +229,9 @@ class FlipBankConv3DTranspose(FlipBankKernel3D, StructuredConvTranspose, keras.l
     Raises:
         ValueError: If an argument is out of its range: unknown reflections, counts that are not whole orbits (the error
             names the nearest), or more than there are filters.
+
+    Reference:
+        Treder, CNN-Symmetry, https://github.com/treder/CNN-Symmetry.
 
     Example:
         >>> import numpy as np

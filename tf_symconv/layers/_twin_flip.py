@@ -37,6 +37,10 @@ class TwinFlipConv1D(TwinFlip, StructuredKernel, keras.layers.Conv1D):
         ValueError: If an argument is out of its range: axes that the input does not have, an unknown reduction, or an
             odd number of filters with ``"concat"``.
 
+    Reference:
+        Filters that act together with their transforms, here flips in the place of rotations: Marcos, Volpi and Tuia,
+        "Learning rotation invariant convolutional filters for texture classification" (ICPR 2016), arXiv:1604.06720.
+
     Example:
         >>> import numpy as np
         >>> layer = TwinFlipConv1D(4, 5, padding="same")
@@ -76,6 +80,10 @@ class TwinFlipConv2D(TwinFlip, StructuredKernel, keras.layers.Conv2D):
     Raises:
         ValueError: If an argument is out of its range: axes that the input does not have, an unknown reduction, or an
             odd number of filters with ``"concat"``.
+
+    Reference:
+        Filters that act together with their transforms, here flips in the place of rotations: Marcos, Volpi and Tuia,
+        "Learning rotation invariant convolutional filters for texture classification" (ICPR 2016), arXiv:1604.06720.
 
     Example:
         >>> import numpy as np
@@ -119,6 +127,10 @@ class TwinFlipConv3D(TwinFlip, StructuredKernel, keras.layers.Conv3D):
     Raises:
         ValueError: If an argument is out of its range: axes that the input does not have, an unknown reduction, or an
             odd number of filters with ``"concat"``.
+
+    Reference:
+        Filters that act together with their transforms, here flips in the place of rotations: Marcos, Volpi and Tuia,
+        "Learning rotation invariant convolutional filters for texture classification" (ICPR 2016), arXiv:1604.06720.
 
     Example:
         >>> import numpy as np
