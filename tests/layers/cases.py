@@ -29,6 +29,8 @@ class Case:
     labels: Any = None
     signs: Any = None
     note: str = ""
+    #: For each filter the filter whose flip it is, and the flipped letters; of kernels that are tied between filters.
+    twins: tuple[tuple[int, str], ...] = ()
     #: Whether the layer learns from statistics of a batch, which replicas take over their shares of it.
     batch_statistics: bool = False
 
@@ -105,7 +107,7 @@ def global_convolution(layer: Any, x: np.ndarray) -> np.ndarray:
     return np.stack(rows, axis=1)
 
 
-def _case(layer: type, note: str = "", labels: Any = None, **arguments: Any) -> Case:
+def _case(layer: type, note: str = "", labels: Any = None, twins: Any = (), **arguments: Any) -> Case:
     """Return a row of a layer that replaces the Keras layer of its name."""
     name = next(base.__name__ for base in layer.__mro__ if base.__module__.startswith("keras."))
     rank = int(next(letter for letter in name if letter.isdigit()))
@@ -114,7 +116,8 @@ def _case(layer: type, note: str = "", labels: Any = None, **arguments: Any) -> 
     own = {"kernel_size": 3} if "pattern" not in arguments else {}
     if "Depthwise" not in name:
         own["filters"] = 6
-    return Case(layer, {**own, **arguments}, shape, oracle, getattr(keras.layers, name), labels, None, note)
+    stock = getattr(keras.layers, name)
+    return Case(layer, {**own, **arguments}, shape, oracle, stock, labels, None, note, twins)
 
 
 _ORACLES = {
@@ -264,11 +267,17 @@ CASES = [
         padding="same",
     ),
     _case(layers.PatternConv2D, "array", [[0, 1], [1, 0]], pattern=np.array([[5, 3], [3, 5]]), strides=2, groups=2),
-    _case(layers.FlipBankConv1D, symmetry={"h": 4}, padding="same"),
+    _case(layers.FlipBankConv1D, symmetry={"h": 4}, padding="same", twins=((2, "h"), (3, "h"))),
     _case(layers.FlipBankConv2D, filters=16, symmetry={"hv": "50%", "v": 2, "h": 4}, strides=2),
     _case(layers.FlipBankConv2D, "own-bias", filters=8, symmetry={"h": 4}, groups=2, share_bias=False),
     _case(layers.FlipBankConv3D, filters=18, symmetry={"hz": 4, "hvz": 8, "z": "12%"}, padding="same"),
-    _case(layers.FlipBankConv2DTranspose, filters=8, symmetry={"hv": 4, "v": 2}, strides=2),
+    _case(
+        layers.FlipBankConv2DTranspose,
+        filters=8,
+        symmetry={"hv": 4, "v": 2},
+        strides=2,
+        twins=((1, "v"), (0, "v"), (3, "h"), (5, "v"), (5, "h")),
+    ),
     _case(layers.FlipBankConv3DTranspose, filters=9, kernel_size=2, padding="same"),
     _case(layers.TwinFlipConv1D, "min", reduction="min", padding="causal", dilation_rate=2),
     _case(layers.TwinFlipConv2D, "max", axes="hv", padding="same", activation="relu"),

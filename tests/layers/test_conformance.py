@@ -284,6 +284,11 @@ def test_two_replicas_stay_equal_and_structured(case, strategy):
         kernel = np.asarray(model.get_layer("layer").kernel)
         free = np.reshape(model.get_layer("layer").latent, (labels.max() + 1, *kernel.shape[labels.ndim :]))
         np.testing.assert_array_equal(kernel, oracles.spread(free, labels, case.signs))
+    for i, (twin, letters) in enumerate(case.twins):
+        axis = -2 if "Transpose" in case.layer.__name__ else -1
+        one, other = (np.take(model.get_layer("layer").kernel, [j], axis) for j in (i, twin))
+        flipped = np.flip(one, tuple(-3 - "hvz".index(letter) for letter in letters))
+        np.testing.assert_array_equal(other, flipped)
 
 
 @rows
@@ -332,7 +337,7 @@ def test_lora_is_refused_in_words(case):
 
 
 @structured_rows
-@pytest.mark.parametrize("implementation", ["fast", None, 1])
+@pytest.mark.parametrize("implementation", ["fast", "", None, 1])
 def test_unknown_implementations_are_named(case, implementation):
     with pytest.raises(ValueError, match=re.escape(f"implementation={implementation!r}")):
         case.make(implementation=implementation)
