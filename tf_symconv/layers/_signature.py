@@ -1,7 +1,8 @@
 """Signatures of layers that take the arguments of a Keras layer and their own."""
 
-import inspect
 from typing import TypeVar
+
+from tf_symconv.modules._signature import with_signature_of
 
 ClassT = TypeVar("ClassT", bound=type)
 
@@ -9,37 +10,7 @@ ClassT = TypeVar("ClassT", bound=type)
 def with_stock_signature(cls: ClassT) -> ClassT:
     """Give a layer class the signature of the Keras class it derives from, followed by its own arguments as keywords.
 
-    The constructors of the library's classes take ``*args`` and ``**kwargs`` for the Keras class, and name their own
-    arguments as keywords. A class may give, as ``renamed_arguments``, own names to arguments of the Keras class.
     A class without a Keras layer among its bases is left as it is.
     """
     stock = next((base for base in cls.__mro__ if base.__module__.startswith("keras.")), None)
-    if stock is None or stock.__name__ == "Layer":
-        return cls
-    renamed = getattr(cls, "renamed_arguments", {})
-    parameters = {}
-    for name, parameter in inspect.signature(stock.__init__).parameters.items():
-        own = renamed.get(name, name)
-        parameters[own] = parameter.replace(name=own)
-    del parameters["self"]
-    rest = parameters.pop("kwargs")
-    for base in cls.__mro__:
-        if base.__module__.startswith("tf_symconv.") and "__init__" in vars(base):
-            for name, parameter in inspect.signature(base.__init__).parameters.items():
-                if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                    parameters.setdefault(name, parameter)
-    signature = _OfTheClass(inspect.Signature([*parameters.values(), rest]))
-    cls.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
-    return cls
-
-
-class _OfTheClass:
-    """An attribute that a class has and its instances lack: these are callable too, with a signature of their own."""
-
-    def __init__(self, value: inspect.Signature) -> None:
-        self._value = value
-
-    def __get__(self, instance: object, owner: type) -> inspect.Signature:
-        if instance is not None:
-            raise AttributeError("__signature__")
-        return self._value
+    return cls if stock is None or stock.__name__ == "Layer" else with_signature_of(cls, stock)

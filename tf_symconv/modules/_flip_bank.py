@@ -2,9 +2,11 @@
 
 import types
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 from tf_symconv import kernels
+from tf_symconv.modules._bases import Conv1D, Conv2D, Conv2DTranspose, Conv3D, Conv3DTranspose
+from tf_symconv.modules._convolutions import StructuredConv, StructuredConvTranspose
 from tf_symconv.modules._structured import Structured
 
 Bank = Mapping[str, kernels.Count] | kernels.FlipBank
@@ -62,3 +64,108 @@ class FlipBankKernel3D(FlipBankKernel):
 
     def __init__(self, *args: Any, symmetry: Bank = _ALL_HVZ, **kwargs: Any) -> None:
         super().__init__(*args, symmetry=symmetry, **kwargs)
+
+
+@final
+class FlipBankConv1D(FlipBankKernel1D, StructuredConv, Conv1D):
+    """1-D convolution whose filters come in orbits under flips.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.FlipBankConv1D`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        symmetry, share_bias, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = FlipBankConv1D(8, 3)
+        >>> module(tf.zeros((2, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 8], [3, 3, 4])
+    """
+
+
+@final
+class FlipBankConv2D(FlipBankKernel2D, StructuredConv, Conv2D):
+    """2-D convolution whose filters come in orbits under flips.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.FlipBankConv2D`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        symmetry, share_bias, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = FlipBankConv2D(8, 3)
+        >>> module(tf.zeros((2, 8, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 6, 8], [3, 3, 3, 2])
+    """
+
+
+@final
+class FlipBankConv3D(FlipBankKernel3D, StructuredConv, Conv3D):
+    """3-D convolution whose filters come in orbits under flips.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.FlipBankConv3D`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        symmetry, share_bias, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = FlipBankConv3D(8, 3)
+        >>> module(tf.zeros((2, 8, 8, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 6, 6, 8], [3, 3, 3, 3, 1])
+    """
+
+
+@final
+class FlipBankConv2DTranspose(FlipBankKernel2D, StructuredConvTranspose, Conv2DTranspose):
+    """2-D transposed convolution whose filters come in orbits under flips.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.FlipBankConv2DTranspose`, without regularisers
+    and constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        symmetry, share_bias, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = FlipBankConv2DTranspose(8, 3)
+        >>> module(tf.zeros((2, 4, 4, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 6, 8], [3, 3, 3, 2])
+    """
+
+
+@final
+class FlipBankConv3DTranspose(FlipBankKernel3D, StructuredConvTranspose, Conv3DTranspose):
+    """3-D transposed convolution whose filters come in orbits under flips.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.FlipBankConv3DTranspose`, without regularisers
+    and constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        symmetry, share_bias, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = FlipBankConv3DTranspose(8, 3)
+        >>> module(tf.zeros((2, 4, 4, 4, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 6, 6, 8], [3, 3, 3, 3, 1])
+    """

@@ -1,12 +1,14 @@
 """Group-equivariant convolutions: transform the input, and the output transforms with it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import tensorflow as tf
 
-from tf_symconv import groups, kernels
+from tf_symconv import groups, kernels, ops
+from tf_symconv.modules._bases import Conv2D, Conv2DTranspose
+from tf_symconv.modules._convolutions import StructuredConv, StructuredConvTranspose
 from tf_symconv.modules._structured import Structured
 
 EQUIVARIANCES = ("exact", "relaxed")
@@ -146,6 +148,48 @@ class GroupTransposeKernel(GroupKernel):
         return True
 
     def _excess(self, size: Any, axis: int) -> Any:
-        shape = (1, size, size, 1) if self.data_format == "channels_last" else (1, 1, size, size)
-        made = self.compute_output_shape(shape)[(1 if self.data_format == "channels_last" else 2) + axis]
-        return (size - 1) * self.strides[axis] + self._effective_size(axis) - made
+        size = self._effective_size(axis)
+        extra = None if self.output_padding is None else self.output_padding[axis]
+        return size - ops.transposed_end(size, self.strides[axis], extra, self.padding)
+
+
+@final
+class GroupConv2D(GroupKernel, StructuredConv, Conv2D):
+    """2-D convolution that is equivariant under a group of the square.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.GroupConv2D`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        group, input_group, equivariance, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = GroupConv2D(8, 3, group="c4")
+        >>> module(tf.zeros((2, 8, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 6, 8], [3, 3, 3, 2])
+    """
+
+
+@final
+class GroupConv2DTranspose(GroupTransposeKernel, StructuredConvTranspose, Conv2DTranspose):
+    """2-D transposed convolution that is equivariant under a group of the square.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.GroupConv2DTranspose`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        group, input_group, equivariance, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = GroupConv2DTranspose(8, 3, group="c4")
+        >>> module(tf.zeros((2, 8, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 10, 10, 8], [3, 3, 3, 2])
+    """

@@ -1,10 +1,11 @@
 """Convolutions that see every pattern and its flip: each filter works together with its own flip."""
 
-from typing import Any
+from typing import Any, final
 
 import tensorflow as tf
 
 from tf_symconv import groups, kernels, ops
+from tf_symconv.modules._bases import Conv1D, Conv2D, Conv3D
 from tf_symconv.modules._structured import Structured
 
 
@@ -64,3 +65,66 @@ class TwinFlip(Structured):
     def get_config(self) -> dict[str, Any]:
         """Return all arguments of the constructor."""
         return {**super().get_config(), "axes": self.axes, "reduction": self.reduction}
+
+
+@final
+class TwinFlipConv1D(TwinFlip, Conv1D):
+    """1-D convolution with each filter and its flip, reduced pairwise.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.TwinFlipConv1D`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        axes, reduction, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = TwinFlipConv1D(4, 3)
+        >>> module(tf.zeros((2, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 4], [3, 3, 4])
+    """
+
+
+@final
+class TwinFlipConv2D(TwinFlip, Conv2D):
+    """2-D convolution with each filter and its flip, reduced pairwise.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.TwinFlipConv2D`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        axes, reduction, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = TwinFlipConv2D(4, 3)
+        >>> module(tf.zeros((2, 8, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 6, 4], [3, 3, 3, 4])
+    """
+
+
+@final
+class TwinFlipConv3D(TwinFlip, Conv3D):
+    """3-D convolution with each filter and its flip, reduced pairwise.
+
+    Args, shapes, law and errors are those of :class:`tf_symconv.layers.TwinFlipConv3D`, without regularisers and
+    constraints.
+
+    Args:
+        filters, kernel_size, ...: As there; activations and initialisers are names or callables.
+        axes, reduction, implementation: As there.
+        name: The name of the module, a Python identifier.
+        dtype: The float type of the variables; inputs may be of another.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> module = TwinFlipConv3D(4, 3)
+        >>> module(tf.zeros((2, 8, 8, 8, 3))).shape.as_list(), module.latent.shape.as_list()
+        ([2, 6, 6, 6, 4], [3, 3, 3, 3, 4])
+    """

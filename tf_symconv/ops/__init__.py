@@ -15,7 +15,7 @@ from tf_symconv.ops._structured import (
     transposed_convolution,
     twin_convolution,
 )
-from tf_symconv.ops._transposed import dense_transposed_convolution
+from tf_symconv.ops._transposed import dense_transposed_convolution, transposed_end
 from tf_symconv.ops._twins import REDUCTIONS, check_reduction
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "global_convolution",
     "top_k_pooling",
     "transposed_convolution",
+    "transposed_end",
     "twin_convolution",
 ]

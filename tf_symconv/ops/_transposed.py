@@ -59,7 +59,7 @@ def dense_transposed_convolution(
     shape = static_shape(kernel)
     sizes = [(k - 1) * d + 1 for k, d in zip(shape, dilations, strict=False)]
     each = zip(sizes, strides, output_padding or [None] * rank, strict=True)
-    ends = [_end(size, stride, extra, padding) for size, stride, extra in each]
+    ends = [transposed_end(size, stride, extra, padding) for size, stride, extra in each]
     if max(strides) == 1:
         cuts = [(size - 1) // 2 if padding == "same" else 0 for size in sizes]
         pads = [(size - 1 - cut, end - 1 + cut) for size, cut, end in zip(sizes, cuts, ends, strict=True)]
@@ -84,8 +84,18 @@ def dense_transposed_convolution(
     )
 
 
-def _end(size: int, stride: int, output_padding: int | None, padding: str) -> int:
-    """Return how many cells of the output lie at and after the place of the last input."""
+def transposed_end(size: int, stride: int, output_padding: int | None, padding: str) -> int:
+    """Return how many cells of the output of a transposed convolution lie at and after the place of the last input.
+
+    Args:
+        size: The kernel's size, dilation counted.
+        stride: The stride.
+        output_padding: Cells added to the end, None for the default of Keras.
+        padding: ``"valid"`` or ``"same"``.
+
+    Raises:
+        ValueError: If the output padding leaves no room for the last input.
+    """
     if padding == "valid":
         return max(size, stride) if output_padding is None else size + output_padding
     if output_padding is None:
