@@ -316,9 +316,42 @@ class Conv2DTranspose(ConvTranspose):
 
 
 class Conv3DTranspose(ConvTranspose):
-    """The transposed convolution over depth, height and width."""
+    """The transposed convolution over depth, height and width. As in Keras, ``data_format`` comes first here."""
 
     rank = 3
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Sizes,
+        strides: Sizes = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        output_padding: Sizes | None = None,
+        dilation_rate: Sizes = 1,
+        activation: str | Activation | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        bias_initializer: str | Initializer = "zeros",
+        *,
+        name: str | None = None,
+        dtype: Any = tf.float32,
+    ) -> None:
+        super().__init__(
+            filters,
+            kernel_size,
+            strides,
+            padding,
+            output_padding,
+            data_format,
+            dilation_rate,
+            activation,
+            use_bias,
+            kernel_initializer,
+            bias_initializer,
+            name=name,
+            dtype=dtype,
+        )
 
 
 class DepthwiseConv1D(DepthwiseConv):

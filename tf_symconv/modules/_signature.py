@@ -1,6 +1,7 @@
 """Signatures of classes that take the arguments of the layer underneath and their own."""
 
 import inspect
+import itertools
 from typing import TypeVar
 
 ClassT = TypeVar("ClassT", bound=type)
@@ -19,7 +20,7 @@ def with_signature_of(cls: ClassT, underneath: type) -> ClassT:
         parameters[own] = parameter.replace(name=own)
     del parameters["self"]
     rest = [parameters.pop(name) for name, one in list(parameters.items()) if one.kind is inspect.Parameter.VAR_KEYWORD]
-    for base in cls.__mro__:
+    for base in itertools.takewhile(lambda base: base is not underneath, cls.__mro__):
         if base.__module__.startswith("tf_symconv.") and "__init__" in vars(base):
             for name, parameter in inspect.signature(base.__init__).parameters.items():
                 if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
