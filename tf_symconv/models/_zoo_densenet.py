@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tf_symconv.models._zoo_parts import Parts, check_positive, classify, halve
+from tf_symconv.models._zoo_parts import Parts, check_dropout, check_positive, classify, halve
 
 
 def densenet(
@@ -63,6 +63,7 @@ def densenet(
         ('densenet7_c4', (None, 10))
     """
     check_positive(classes=classes, depth=depth, blocks=blocks, growth=growth, width=width)
+    check_dropout(dropout)
     layers = (depth - 1) // blocks - 1
     if layers < 1 or depth != blocks * (layers + 1) + 1:
         raise ValueError(

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tf_symconv.models._zoo_parts import Parts, activate, check_positive
+from tf_symconv.models._zoo_parts import Parts, activate, check_dropout, check_positive
 
 _POOL_AFTER = 2
 _CONVOLUTIONS = 6
@@ -145,6 +145,7 @@ def _network(
     parts: Parts, input_shape: Any, classes: int, width: int, dropout: float, activation: Any, name: str
 ) -> keras.Model:
     check_positive(classes=classes, width=width)
+    check_dropout(dropout)
     x = inputs = parts.image(input_shape)
     if any(size % 2 or size < 28 for size in x.shape[1:3]):
         raise ValueError(

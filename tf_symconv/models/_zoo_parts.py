@@ -18,6 +18,12 @@ def check_positive(**numbers: int) -> None:
             raise ValueError(f"{name} must be positive. Received: {name}={number}")
 
 
+def check_dropout(dropout: float) -> None:
+    """Raise unless this is a share of activations that training can drop."""
+    if not isinstance(dropout, int | float) or isinstance(dropout, bool) or not 0 <= dropout < 1:
+        raise ValueError(f"dropout must be a number from 0 to below 1. Received: dropout={dropout!r}")
+
+
 @final
 @dataclasses.dataclass(frozen=True)
 class Parts:
