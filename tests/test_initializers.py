@@ -132,7 +132,7 @@ def test_a_plain_layer_gets_the_base():
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(maps_and_shapes())
+@given(maps_and_shapes().filter(lambda case: not isinstance(case[0], kernels.Spectral)))
 def test_multiplicity_counts_the_cells_of_one_filter(case):
     structure, shape = case
     latent_shape = structure.latent_shape(shape)
@@ -143,6 +143,11 @@ def test_multiplicity_counts_the_cells_of_one_filter(case):
         kernel = structure.expand(tf.constant(unit), shape).numpy()
         filters = np.count_nonzero(kernel, axis=tuple(range(kernel.ndim - 1)))
         assert multiplicity.flat[weight] == filters.max()
+
+
+def test_a_spectrum_ties_no_cells():
+    assert np.all(kernels.Spectral().multiplicity((5, 5, 2, 3)) == 1)
+    assert np.all(kernels.orbit_scale(kernels.Spectral(), (5, 5, 2, 3), 0.5) == 1.0)
 
 
 # The table of docs/initialisation.md, growth per layer, with room for the smaller stacks of this test.

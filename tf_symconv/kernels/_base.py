@@ -53,7 +53,7 @@ class KernelMap(abc.ABC):
     def per_weight(self, kernel_shape: Sequence[int], rule: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Work out one number for every free weight from the cells that it fills.
 
-        The default holds for maps whose weights stand once in each filter.
+        The default holds for maps that tie no two cells of one filter.
 
         Args:
             kernel_shape: The shape of the full kernel.
