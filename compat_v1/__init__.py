@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tf_symconv.compat_v1._export import export_saved_model
     from tf_symconv.compat_v1._gconv import (
         ShapeInfo,
         gconv2d,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         transform_filter_2d_nchw,
         transform_filter_2d_nhwc,
     )
+    from tf_symconv.compat_v1._graphs import V1Graph, load_frozen_graph, load_v1_saved_model
     from tf_symconv.compat_v1._load import CheckpointReport, Match, load_checkpoint
     from tf_symconv.compat_v1._mirrored import SymmetricKernels, symmetric_convolution
     from tf_symconv.compat_v1._module import V1Module
@@ -46,10 +48,12 @@ __all__ = [
     "Match",
     "ShapeInfo",
     "SymmetricKernels",
+    "V1Graph",
     "V1Module",
     "batch_fftshift2d",
     "batch_ifftshift2d",
     "convert_spectral_checkpoint",
+    "export_saved_model",
     "fft_conv",
     "fft_conv_pure",
     "flatten_indices",
@@ -58,6 +62,8 @@ __all__ = [
     "gconv2d_util",
     "is_valid_spectral",
     "load_checkpoint",
+    "load_frozen_graph",
+    "load_v1_saved_model",
     "make_c4_p4_indices",
     "make_c4_z2_indices",
     "make_d4_p4m_indices",
@@ -76,10 +82,12 @@ _HOMES = {
     "Match": "_load",
     "ShapeInfo": "_gconv",
     "SymmetricKernels": "_mirrored",
+    "V1Graph": "_graphs",
     "V1Module": "_module",
     "batch_fftshift2d": "_spectral",
     "batch_ifftshift2d": "_spectral",
     "convert_spectral_checkpoint": "_spectral_checkpoint",
+    "export_saved_model": "_export",
     "fft_conv": "_spectral",
     "fft_conv_pure": "_spectral",
     "flatten_indices": "_split_plane",
@@ -88,6 +96,8 @@ _HOMES = {
     "gconv2d_util": "_gconv",
     "is_valid_spectral": "_spectral",
     "load_checkpoint": "_load",
+    "load_frozen_graph": "_graphs",
+    "load_v1_saved_model": "_graphs",
     "make_c4_p4_indices": "_split_plane",
     "make_c4_z2_indices": "_split_plane",
     "make_d4_p4m_indices": "_split_plane",

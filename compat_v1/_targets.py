@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_symconv.compat_v1._graphs import V1Graph
 from tf_symconv.compat_v1._module import V1Module
 
 __all__ = ["Target", "targets"]
@@ -34,16 +35,16 @@ class Target:
 
 
 def targets(model: Any) -> list[Target]:
-    """List the variables of a V1Module, another ``tf.Module`` or a Keras model or layer, optimisers excluded.
+    """List the variables of a V1Module, a V1Graph, another ``tf.Module``, or a Keras model without its optimiser.
 
-    A variable of a V1Module has its TF1 name. A Keras one has its path, with or without the name of the model in front
-    of it; a ``tf.Module``'s has the name that it was given and the path of attributes that leads to it.
+    A variable of the first two has its TF1 name. A Keras one has its path, with or without the name of the model in
+    front of it; a ``tf.Module``'s has the name that it was given and the path of attributes that leads to it.
 
     Raises:
         TypeError: If ``model`` is something else.
         ValueError: If it has no variables yet.
     """
-    if isinstance(model, V1Module):
+    if isinstance(model, V1Module | V1Graph):
         found = [Target(name, (name,), variable) for name, variable in model.named_variables.items()]
     elif hasattr(model, "weights") and hasattr(model, "_flatten_layers"):
         found = list(_of_keras(model))

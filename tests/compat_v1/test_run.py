@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_symconv import cli, compat_v1
+from tf_symconv import cli, compat_v1, serving
 
 HERE = Path(__file__).parent
 SCRIPTS, DATA, GOLDEN = HERE / "scripts", HERE / "data", HERE.parent / "golden"
@@ -124,10 +124,12 @@ def test_the_script_finds_tensorflow_1_and_the_caller_keeps_its_own(tmp_path, mo
         assert re.search(message, messages[symbol]), messages[symbol]
 
 
-def test_the_golden_arrays_in_tf1_behaviour(capfd):
-    arguments = [GOLDEN / "tf1_15_golden.npz", GOLDEN / "checkpoint/model.ckpt"]
+def test_the_golden_arrays_in_tf1_behaviour(tmp_path, capfd):
+    arguments = [GOLDEN / "tf1_15_golden.npz", GOLDEN / "checkpoint/model.ckpt", tmp_path / "export/1"]
     status, out, err = run_v1(capfd, SCRIPTS / "golden_tf1.py", *arguments)
     assert (status, out) == (0, "golden\n"), err
+    report = serving.verify(tmp_path / "export/1")
+    assert report.ok, report.problems
 
 
 @pytest.mark.skipif(importlib.util.find_spec("tf_keras") is None, reason="tf-keras, the extra tf1, is not installed")

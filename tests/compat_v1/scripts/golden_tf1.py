@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import tensorflow as tf
-from tf_symconv.compat_v1 import SymmetricKernels, fft_conv, fft_conv_pure, symmetric_convolution
+from tf_symconv.compat_v1 import SymmetricKernels, export_saved_model, fft_conv, fft_conv_pure, symmetric_convolution
 
 golden = dict(np.load(sys.argv[1]))
 x = tf.placeholder(tf.float32, [None, 12, 12, 2], name="x")
@@ -29,4 +29,5 @@ with tf.Session() as sess:
         assert np.abs(value - expected).max() < 1e-5 * np.abs(expected).max(), name
     for name, value in zip("ap", sess.run([a, p], {images: golden[key + "x"]})):
         assert np.abs(value - golden[key + name]).max() < 1e-5, name
+    export_saved_model(sess, sys.argv[3], {"x": x}, {"t1": t1, "t3": t3}, examples={"x": golden["legacy/x"]})
 print("golden")
