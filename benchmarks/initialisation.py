@@ -33,6 +33,20 @@ STRUCTURES = {
     "rows tiled 5 times": kernels.Tile((5, 1)),
     "pattern AABCC/...": kernels.Pattern("AABCC/AABCC/DDEFF/GGHII/GGHII"),
 }
+# Structures that are no matter of a single kernel: functions from the shared arguments to a layer.
+BANKS = {
+    "flip bank, hv": lambda *args, **kwargs: layers.FlipBankConv2D(*args, **kwargs),
+    "twin flip, max": lambda *args, **kwargs: layers.TwinFlipConv2D(*args, reduction="max", **kwargs),
+    "twin flip, sum": lambda *args, **kwargs: layers.TwinFlipConv2D(*args, reduction="sum", **kwargs),
+    "twin flip, concat": lambda *args, **kwargs: layers.TwinFlipConv2D(*args, reduction="concat", **kwargs),
+}
+
+
+def convolution(structure, filters, kernel_size=5, **kwargs):
+    """Return a layer with this structure."""
+    if callable(structure):
+        return structure(filters, kernel_size, padding="same", **kwargs)
+    return layers.SymmetricConv2D(filters, kernel_size, padding="same", symmetry=structure, **kwargs)
 
 
 class Centred(keras.initializers.Initializer):
@@ -73,9 +87,7 @@ def variances(structure, way, inputs, depth, filters, kernel_size=5):
     scale = 2.0 * float(tf.reduce_mean(tf.square(x)))
     found = []
     for _ in range(depth):
-        layer = layers.SymmetricConv2D(
-            filters, kernel_size, padding="same", symmetry=structure, kernel_initializer=way()
-        )
+        layer = convolution(structure, filters, kernel_size, kernel_initializer=way())
         x = layer(x)
         found.append(float(tf.math.reduce_variance(x)) / scale)
         x = tf.nn.relu(x)
@@ -84,12 +96,7 @@ def variances(structure, way, inputs, depth, filters, kernel_size=5):
 
 def calibrated(structure, inputs, fresh, depth, filters, kernel_size=5):
     """Return the same for a model that is calibrated on ``inputs``, measured on ``fresh`` ones of another draw."""
-    model = keras.Sequential(
-        [
-            layers.SymmetricConv2D(filters, kernel_size, padding="same", symmetry=structure, activation="relu")
-            for _ in range(depth)
-        ]
-    )
+    model = keras.Sequential([convolution(structure, filters, kernel_size, activation="relu") for _ in range(depth)])
     models.calibrate(model, inputs)
     x, found = fresh, []
     for layer in model.layers:
@@ -115,7 +122,7 @@ def main():
             f"\ninput: {source.__name__}, {flags.depth} layers 5x5, {flags.filters} channels, {flags.size}x{flags.size}"
         )
         print(f"{'':20s}" + "".join(f"{way:>20s}" for way in [*WAYS, "calibrate", "calibrate on noise"]))
-        for name, structure in STRUCTURES.items():
+        for name, structure in {**STRUCTURES, **BANKS}.items():
             if not name.startswith(tuple(wanted)):
                 continue
             logs = {}
