@@ -23,7 +23,7 @@ def test_even_kernels_with_padding_same_rotate_wrongly_and_are_named(group, size
     found = equivariance.lint(model, (size, size, 1))
     assert not found.ok
     assert found.first.name == "conv1"
-    assert "padding 'same', windows of 2" in found.first.reason
+    assert "padding 'same', windows of 2 cells" in found.first.reason
     measured = equivariance.report(model, group, images(size))
     assert measured.first.name == "conv1"
     assert measured.layers[-1].worst > 1e-3

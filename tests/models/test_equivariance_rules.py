@@ -15,6 +15,7 @@ from tf_symconv.layers import (
     GroupPooling,
     SymmetricConv2D,
 )
+from tf_symconv.models import equivariance
 from tf_symconv.models._equivariance_walk import RULES
 
 K = keras.layers
@@ -25,7 +26,7 @@ ON_MAPS = {
     "relu": (lambda g: K.ReLU(), 8, None),
     "activation": (lambda g: K.Activation("gelu"), 8, None),
     "softmax over channels": (lambda g: K.Activation("softmax"), 8, None),
-    "softmax over a row": (lambda g: K.Softmax(2), 8, "reduces over one spatial axis"),
+    "softmax over a row": (lambda g: K.Softmax(2), 8, "works along one spatial axis"),
     "leaky relu": (lambda g: K.LeakyReLU(), 8, None),
     "prelu shared": (lambda g: K.PReLU(shared_axes=[1, 2, 3]), 8, None),
     "prelu by channel": (lambda g: K.PReLU(shared_axes=[1, 2]), 8, "for every element"),
@@ -49,7 +50,7 @@ ON_MAPS = {
     "max pool, even": (lambda g: K.MaxPooling2D(2), 8, None),
     "max pool, odd": (lambda g: K.MaxPooling2D(2), 9, "the height.*sizes that fit: 8 and 10"),
     "max pool, even, same": (lambda g: K.MaxPooling2D(2, padding="same"), 8, None),
-    "max pool, odd, same": (lambda g: K.MaxPooling2D(2, padding="same"), 9, "1 at the end"),
+    "max pool, odd, same": (lambda g: K.MaxPooling2D(2, padding="same"), 9, "gains 0 at its start and 1"),
     "max pool 3, odd, same": (lambda g: K.MaxPooling2D(3, 2, padding="same"), 9, None),
     "max pool 3, even, same": (lambda g: K.MaxPooling2D(3, 2, padding="same"), 8, "fit: 7 and 9"),
     "pool of even size that slides": (lambda g: K.AveragePooling2D(2, 1, padding="same"), 8, "no size fits"),
@@ -61,15 +62,23 @@ ON_MAPS = {
     "group pool of another group": (lambda g: GroupPooling("hv"), 8, None),
     "group pool over a spatial axis": (lambda g: GroupPooling(g, axis=1), 8, "it pools axis 1"),
     "padding": (lambda g: K.ZeroPadding2D(2), 8, None),
-    "uneven padding": (lambda g: K.ZeroPadding2D(((0, 1), (0, 1))), 8, "0 cells are added at the start"),
+    "uneven padding": (lambda g: K.ZeroPadding2D(((0, 1), (0, 1))), 8, "gains 0 at its start and 1"),
     "padding of rows only": (lambda g: K.ZeroPadding2D(((1, 1), (0, 0))), 8, "sides of the height and"),
     "cropping": (lambda g: K.Cropping2D(2), 8, None),
-    "uneven cropping": (lambda g: K.Cropping2D(((1, 0), (1, 0))), 8, "1 cells are left out at the start"),
+    "uneven cropping": (lambda g: K.Cropping2D(((1, 0), (1, 0))), 8, "loses 1 at its start and 0"),
     "upsampling": (lambda g: K.UpSampling2D(2), 8, None),
     "upsampling, bilinear": (lambda g: K.UpSampling2D(3, interpolation="bilinear"), 8, None),
     "upsampling, bicubic": (lambda g: K.UpSampling2D(2, interpolation="bicubic"), 8, None),
     "upsampling of other factors": (lambda g: K.UpSampling2D((2, 1)), 8, "steps along height and width"),
-    "spectral pool": (lambda g: layers.SpectralPooling2D(4), 8, "the end of the height"),
+    "resizing": (lambda g: K.Resizing(5, 5), 8, None),
+    "resizing, nearest, odd step": (lambda g: K.Resizing(3, 3, interpolation="nearest"), 9, None),
+    "resizing, nearest, even step": (lambda g: K.Resizing(4, 4, interpolation="nearest"), 8, "loses 1 at its start and 0 at"),
+    "resizing, other factors": (lambda g: K.Resizing(4, 8), 8, "steps along height and width differ"),
+    "central crop": (lambda g: K.CenterCrop(4, 4), 8, None),
+    "central crop off centre": (lambda g: K.CenterCrop(5, 5), 8, "loses 1 at its start and 2"),
+    "adaptive pool": (lambda g: K.AdaptiveMaxPooling2D(3), 8, None),
+    "adaptive pool of other sizes": (lambda g: K.AdaptiveAveragePooling2D((3, 4)), 8, "steps along height and width"),
+    "spectral pool": (lambda g: layers.SpectralPooling2D(4), 8, "the height of 8 cells loses 0 at its start and 1"),
     "spectral pool of nothing": (lambda g: layers.SpectralPooling2D(8), 8, None),
     "flatten": (lambda g: K.Flatten(), 8, "every position features of its own"),
     "flatten one position": (lambda g: keras.Sequential([K.MaxPooling2D(8), K.Flatten()]), 8, None),
@@ -82,11 +91,16 @@ ON_MAPS = {
     "depthwise convolution": (lambda g: K.DepthwiseConv2D(3), 8, "weights differ between the channels"),
     "symmetric convolution": (lambda g: SymmetricConv2D(8, 3, symmetry="d4"), 8, "weights differ between"),
     "lifting again": (lambda g: GroupConv2D(**regular(2, g)), 8, "set input_group="),
+    "group convolution of one cell": (
+        lambda g: GroupConv2D(groups.get(g).order, 1, group=g, input_group=g),
+        8,
+        None,
+    ),
     "group convolution": (lambda g: GroupConv2D(**regular(3, g), input_group=g), 8, None),
     "group convolution with an odd step": (
         lambda g: GroupConv2D(**regular(2, g), input_group=g, strides=2, equivariance="relaxed"),
         8,
-        "windows of 3 and steps of 2.*sizes that fit: 7 and 9",
+        "windows of 3 cells and steps of 2.*sizes that fit: 7 and 9",
     ),
     "transposed group convolution": (
         lambda g: GroupConv2DTranspose(groups.get(g).order, 4, 2, "same", group=g, input_group=g),
@@ -169,6 +183,8 @@ ON_IMAGES = {
         "v",
         None,
     ),
+    "lifting by single cells": (lambda: GroupConv2D(8, 1, group="d4"), "d4", None),
+    "flip bank of single cells": (lambda: layers.FlipBankConv2D(4, 1, symmetry={"hv": 4}), "hv", None),
     "smaller group": (lambda: GroupConv2D(8, 3, group="c4"), "d4", "under c4 only, not under v, trans"),
     "larger group": (lambda: GroupConv2D(8, 3, group="d4"), "c4", None),
     "even kernel under transposition": (lambda: GroupConv2D(4, 2, padding="same", group="diag"), "diag", None),
@@ -246,6 +262,7 @@ def test_merging_keeps_maps_that_carry_the_same():
         *(K.Add()([a, b]), K.Subtract()([a, b]), K.Multiply()([a, b]), K.Average()([a, b])),
         *(K.Maximum()([a, b]), K.Minimum()([a, b]), a + b, a - 2.0 * b, -a, keras.ops.maximum(a, b), a / 3.0),
         *(K.Multiply()([a, gate]), K.Multiply()([a, attention])),
+        *(keras.ops.mean(a, axis=(1, 2)), keras.ops.max(a, axis=-1, keepdims=True), keras.ops.concatenate([a, b], -1)),
         GroupConv2D(**regular(3, "c4"), input_group="c4")(joined),
     ):
         assert agree(keras.Model(inputs, tensor), "c4").ok
@@ -264,6 +281,7 @@ def test_merging_what_carries_different_groups_is_named():
     # Under h only the width moves, so maps may be laid one above the other.
     maps = GroupConv2D(**regular(2, "h"))(inputs)
     assert agree(keras.Model(inputs, K.Concatenate(axis=1)([maps, maps])), "h").ok
+    assert equivariance.lint(keras.Model(inputs, keras.ops.mean(maps, axis=1))).unknown
 
 
 def test_every_layer_for_images_has_a_rule():

@@ -64,12 +64,12 @@ class Sides:
         before, after = self.ends[axis]
         if before == after:
             return "it treats the sides of the height and of the width differently"
-        share = "left out" if min(before, after) < 0 else "added"
+        change = "loses" if min(before, after) < 0 else "gains"
         start, end = (f"{abs(cells):g}" for cells in (before, after))
-        cause = f"{self.cause}: " if self.cause else ""
+        cause = f"{self.cause}, " if self.cause else ""
         return (
-            f"{cause}{start} cells are {share} at the start and {end} at the end of the {_AXES[axis]} "
-            f"({sizes[axis]} cells){self._way_out(axis, sizes[axis])}"
+            f"{cause}the {_AXES[axis]} of {sizes[axis]} cells {change} {start} at its start and {end} at its end"
+            f"{self._way_out(axis, sizes[axis])}"
         )
 
     def _way_out(self, axis: int, size: int) -> str:
@@ -119,4 +119,4 @@ def transposed_windows(
 
 def _cause(spans: Sequence[int], strides: Sequence[int], padding: str) -> str:
     span, stride = ("x".join(str(n) for n in dict.fromkeys(each)) for each in (spans, strides))
-    return f"with padding {padding!r}, windows of {span} and steps of {stride}"
+    return f"with padding {padding!r}, windows of {span} cells and steps of {stride}"

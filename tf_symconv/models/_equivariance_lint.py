@@ -156,8 +156,8 @@ def lint(model: keras.Model, input_shape: Any = None, group: str | None = None) 
         ... ])
         >>> result = lint(model)
         >>> print(result.first.name, result.first.reason.split(";")[0], sep=": ")
-        even: with padding 'same', windows of 2 and steps of 1: 0 cells are added at the start and 1 at the end of the
-        height (8 cells)
+        even: with padding 'same', windows of 2 cells and steps of 1, the height of 8 cells gains 0 at its start and 1
+        at its end
         >>> result.ok
         False
     """

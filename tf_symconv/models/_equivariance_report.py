@@ -100,8 +100,7 @@ class Report:
         moved = range(1, len(self.elements))
         rows = [("layer", "class", "output", *(self.elements[index] for index in moved))]
         for layer in self.layers:
-            errors = ["not known" if math.isnan(layer.errors[i]) else f"{layer.errors[i]:.1e}" for i in moved]
-            rows.append((layer.name, layer.layer, layer.output, *errors))
+            rows.append((layer.name, layer.layer, layer.output, *(f"{layer.errors[index]:.1e}" for index in moved)))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row, note in zip(rows, ["", *(layer.note for layer in self.layers)], strict=True):

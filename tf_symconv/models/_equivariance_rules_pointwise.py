@@ -60,7 +60,7 @@ def over_axes(action: Action, field: Field, axes: set[int]) -> str:
     """Return why a symmetric function over some axes is not equivariant, or nothing."""
     if action.preserves_axes(field, {axis % len(field.shape) for axis in axes}):
         return ""
-    return f"it reduces over one spatial axis, and {action.group.name} exchanges height and width"
+    return f"it works along one spatial axis, and {action.group.name} exchanges height and width"
 
 
 def activation(action: Action, field: Field, function: Any) -> tuple[str, str]:
@@ -235,6 +235,19 @@ def _concatenate(call: Call) -> Outcome:
     )
 
 
+def _reduction(call: Call) -> Outcome:
+    """Judge a mean, sum or extremum over some axes."""
+    layer, field = call.layer, call.field
+    axis = layer.axis
+    axes = {place % len(field.shape) for place in ([axis] if isinstance(axis, int) else axis or ())}
+    if axes == set(field.spatial_axes) and axes:
+        problem = over_axes(call.action, field, axes)
+        return call.with_channels(field.permutations, field.carries, problem)
+    if axes == {field.channel_axis} and layer.keepdims:
+        return call.invariant(over_axes(call.action, field, axes))
+    return Outcome(None, unknown="there is no rule for a reduction over these axes")
+
+
 def _operation(function: Callable[..., Any], arguments: int) -> type:
     """Return the class of the operation that a function of ``keras.ops`` records in a model."""
     result: Any = function(*(keras.KerasTensor((1, 1)) for _ in range(arguments)))
@@ -289,6 +302,11 @@ RULES: dict[type, Rule] = {
             *(keras.ops.true_divide, keras.ops.maximum, keras.ops.minimum),
         )
     },
+    **{
+        _operation(function, 1): _reduction
+        for function in (keras.ops.mean, keras.ops.sum, keras.ops.max, keras.ops.min)
+    },
+    _operation(lambda a, b: keras.ops.concatenate([a, b]), 2): _concatenate,
     **{
         _operation(function, 1): _keeps
         for function in (

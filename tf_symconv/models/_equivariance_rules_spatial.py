@@ -53,6 +53,35 @@ def _upsample(call: Call) -> Outcome:
     return call.like_input(sides.problem(call.action, call.field.spatial_shape))
 
 
+def _resize(call: Call) -> Outcome:
+    layer, sizes = call.layer, call.field.spatial_shape
+    if layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio:
+        return call.like_input(unknown="there is no rule for resizing that crops or pads")
+    made = (layer.height, layer.width)
+    ends = [(0, 0), (0, 0)]
+    if layer.interpolation == "nearest":
+        # The cells that are taken; between two that are equally near, the later one.
+        taken = [((np.arange(new) + 0.5) * size / new).astype(int) for size, new in zip(sizes, made, strict=True)]
+        ends = [(-int(cells[0]), int(cells[-1]) + 1 - size) for size, cells in zip(sizes, taken, strict=True)]
+    return call.like_input(Sides(made, ends).problem(call.action, sizes))
+
+
+def _center_crop(call: Call) -> Outcome:
+    layer, sizes = call.layer, call.field.spatial_shape
+    made = (layer.height, layer.width)
+    excess = [size - new for size, new in zip(sizes, made, strict=True)]
+    if min(excess) < 0:
+        return call.like_input(unknown="it resizes images that are smaller than the crop")
+    ends = [(-(cells // 2), cells // 2 - cells) for cells in excess]
+    return call.like_input(Sides(made, ends).problem(call.action, sizes))
+
+
+def _adaptive_pool(call: Call) -> Outcome:
+    size = call.layer.output_size
+    sides = Sides((size, size) if isinstance(size, int) else tuple(size), ((0, 0), (0, 0)))
+    return call.like_input(sides.problem(call.action, call.field.spatial_shape))
+
+
 def _spectral_pool(call: Call) -> Outcome:
     sizes = call.field.spatial_shape
     made = dataclasses.replace(call.field, shape=call.shape).spatial_shape
@@ -197,10 +226,12 @@ def _linear(call: Call, kernel: np.ndarray, sides: Sides | None = None, pairs: n
     output channels permuted.
     """
     layer, field, action = call.layer, call.field, call.action
-    found = [_matching(element, field.permutations[i], kernel) for i, element in enumerate(action.group.elements)]
     name = getattr(layer, "group", None)
     filters = kernel.shape[3]
     claimed = action.trivial(filters) if name is None else action.regular(name, filters)
+    found = [
+        _matching(element, field.permutations[i], claimed[i], kernel) for i, element in enumerate(action.group.elements)
+    ]
     permutations = np.stack([claimed[i] if each is None else each for i, each in enumerate(found)])
     broken = [name_of(element) for element, each in zip(action.group.elements, found, strict=True) if each is None]
     problems = [_unmatched(call, broken)] if broken else []
@@ -223,23 +254,26 @@ def _linear(call: Call, kernel: np.ndarray, sides: Sides | None = None, pairs: n
     return call.with_channels(permutations, carries, *problems, problem, unknown=unknown)
 
 
-def _matching(element: groups.Element, permutation: np.ndarray, kernel: np.ndarray) -> np.ndarray | None:
-    """Return which output channel of the kernel each one of the transformed kernel equals, or None."""
+def _matching(
+    element: groups.Element, permutation: np.ndarray, claimed: np.ndarray, kernel: np.ndarray
+) -> np.ndarray | None:
+    """Return which output channel of the kernel each one of the transformed kernel equals, or None.
+
+    Where several are equal, the claimed one is taken if it is among them.
+    """
     if element.inverse(np.empty(kernel.shape[:2])).shape != kernel.shape[:2]:
         return None
     moved = element.inverse(kernel)[:, :, np.argsort(permutation)]
     # Kernels are random, so a random projection tells them apart.
     weights = np.random.default_rng(2).normal(size=kernel.shape[:3])
-    before = np.tensordot(weights, kernel, 3)
-    after = np.tensordot(weights, moved, 3)
-    order = np.argsort(before)
-    nearest = np.clip(np.searchsorted(before[order], after), 1, max(len(order) - 1, 1))
-    low, high = order[nearest - 1], order[np.minimum(nearest, len(order) - 1)]
-    match = np.where(np.abs(before[low] - after) <= np.abs(before[high] - after), low, high)
+    before, after = np.tensordot(weights, kernel, 3), np.tensordot(weights, moved, 3)
     tolerance = 1e-8 * max(float(np.abs(before).max()), 1.0)
-    if (np.abs(before[match] - after) > tolerance).any() or len(set(match.tolist())) < len(match):
-        return None
-    return match
+    match = np.empty_like(claimed)
+    match[np.argsort(after)] = np.argsort(before)
+    for candidate in (claimed, match):
+        if (np.abs(before[candidate] - after) <= tolerance).all():
+            return candidate
+    return None
 
 
 def _unmatched(call: Call, broken: Sequence[str]) -> str:
@@ -283,6 +317,7 @@ RULES: dict[type, Rule] = {
         layer: _reads_maps(rule)
         for layer, rule in {
             keras.layers.AveragePooling2D: _pool,
+            keras.layers.CenterCrop: _center_crop,
             keras.layers.Conv2D: _convolution,
             keras.layers.Conv2DTranspose: _transposed,
             keras.layers.Cropping2D: _crop,
@@ -290,6 +325,7 @@ RULES: dict[type, Rule] = {
             keras.layers.GlobalAveragePooling2D: _global_pool,
             keras.layers.GlobalMaxPooling2D: _global_pool,
             keras.layers.MaxPooling2D: _pool,
+            keras.layers.Resizing: _resize,
             keras.layers.SeparableConv2D: _separable,
             keras.layers.UpSampling2D: _upsample,
             keras.layers.ZeroPadding2D: _pad,
@@ -307,6 +343,12 @@ RULES: dict[type, Rule] = {
             layers.SymmetricSeparableConv2D: _separable,
             layers.TiledConv2D: _convolution,
             layers.TwinFlipConv2D: _twin,
+            # Layers that an older Keras does not have.
+            **{
+                getattr(keras.layers, name): _adaptive_pool
+                for name in ("AdaptiveAveragePooling2D", "AdaptiveMaxPooling2D")
+                if hasattr(keras.layers, name)
+            },
         }.items()
     },
     keras.layers.Dense: _dense,

@@ -165,8 +165,8 @@ def find_group(model: Any) -> groups.Group:
     Raises:
         ValueError: If they name none, or several.
     """
-    ours = [layer for layer in flat_layers(model) if type(layer) in RULES and type(layer).__module__.startswith("tf_s")]
-    names = sorted({groups.get(layer.group, 2).name for layer in ours if hasattr(layer, "group")})
+    ours = [layer for layer in flat_layers(model) if type(layer) in RULES and hasattr(layer, "group")]
+    names = sorted({groups.get(layer.group, 2).name for layer in ours})
     if len(names) != 1:
         raise ValueError(
             "The group of a model is read from its group layers, which must agree on one; group=... names another. "
