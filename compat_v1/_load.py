@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tf_symconv.compat_v1 import _checkpoint_files, _fitting, _slots, _targets
+from tf_symconv.compat_v1._merging import MergedCheckpoint
 
 __all__ = ["CheckpointReport", "Match", "load_checkpoint"]
 
@@ -20,7 +21,8 @@ class Match:
     Args:
         source: Name in the checkpoint.
         target: Name in the target.
-        action: ``"copied"``, ``"reshaped"``, ``"selected"`` or ``"projected"``; ``"state"`` for an optimiser's.
+        action: ``"copied"``, ``"reshaped"``, ``"reordered"``, ``"transformed"``, ``"selected"`` or ``"projected"``;
+            ``"merged"`` for several variables that became one; ``"state"`` for an optimiser's.
         residual: Relative norm of what a projection loses.
     """
 
@@ -67,10 +69,18 @@ def load_checkpoint(
 ) -> CheckpointReport:
     """Restore a checkpoint of ``tf.train.Saver`` by names.
 
-    Arrays fit variables of their own shape, and of one that differs in axes of size one only. A variable that is the
-    latent of a structured kernel also takes the full kernel: its free entries if the kernel has the structure, else
-    the nearest kernel that has it, and the report tells the residual. All fits are found before the first is assigned,
-    so an error leaves the target as it was.
+    Arrays fit variables of their own shape, and of one that differs in axes of size one only. Those of layers with a
+    structured kernel fit in more ways:
+
+    - The latent takes the full kernel: its free entries if the kernel has the structure, else the nearest kernel that
+      has it, and the report tells the residual.
+    - Filters of ``gconv2d`` on a group go into ``GroupConv2D``, whose input channels have another order. Those on
+      images and the half kernels of ``SymmetricKernels`` are copied, the small kernels that a pattern spreads reshaped.
+    - A ``spectrum`` of ``fft_conv`` goes into ``SpectralConv2D``, whose latent is scaled otherwise.
+    - CNN-Symmetry's ``SymmetricConv2D`` (``kernel_sym_h`` and so on) counts as one ``kernel`` and one ``bias``, for a
+      flip bank, its ``GlobalConv1D`` as one ``kernel``.
+
+    All fits are found before the first is assigned, so an error leaves the target as it was.
 
     The state of the optimiser is restored where it is the same: slots of Adam, Momentum (as ``SGD(momentum=...)``, at
     the learning rate that is set), RMSProp, Adagrad, Adadelta and Ftrl, for variables that are not projected, and the
@@ -96,7 +106,7 @@ def load_checkpoint(
             read.
         TypeError: If the target is no model.
     """
-    checkpoint = _checkpoint_files.Checkpoint(prefix)
+    checkpoint = MergedCheckpoint(os.fspath(prefix))
     found = _targets.targets(target)
     if _checkpoint_files.is_object_based(checkpoint):
         raise ValueError(
@@ -105,18 +115,32 @@ def load_checkpoint(
         )
     plan = _Plan(checkpoint, found, mapping)
     assignments = [(fit.value, entry.variable) for _, entry, fit in plan.fits]
-    matched = [Match(name, entry.name, fit.action, fit.residual) for name, entry, fit in plan.fits]
+    matched = [
+        Match(
+            " + ".join(checkpoint.parts.get(name, (name,))),
+            entry.name,
+            "merged" if name in checkpoint.parts else fit.action,
+            fit.residual,
+        )
+        for name, entry, fit in plan.fits
+    ]
     optimizer = getattr(target, "optimizer", None) if optimizer is None else optimizer
     if optimizer is not None and not plan.errors:
         _build(optimizer, target)
-        sources = {name: entry.variable for name, entry, fit in plan.fits if fit.keeps_cells}
+        sources = {
+            name: (entry.variable, fit.move)
+            for name, entry, fit in plan.fits
+            if fit.move is not None and name not in checkpoint.parts
+        }
         for name, variable, value in _slots.optimizer_state(checkpoint, optimizer, sources):
             matched.append(Match(name, getattr(variable, "path", variable.name), "state"))
             assignments.append((value, variable))
-    used = {match.source for match in matched}
+    used = {name for name, _, _ in plan.fits} | {match.source for match in matched}
     report = CheckpointReport(
         matched=tuple(matched),
-        left_over=tuple(name for name in checkpoint.shapes if name not in used),
+        left_over=tuple(
+            part for name in checkpoint.shapes if name not in used for part in checkpoint.parts.get(name, (name,))
+        ),
         missing=tuple(entry.name for entry in found if entry.name not in plan.filled),
         errors=tuple(plan.errors),
     )
@@ -202,7 +226,7 @@ class _Plan:
         else:
             entry = entries[0]
             self.filled[entry.name] = name
-            fit = _fitting.fit(np.asarray(checkpoint[name]), entry)
+            fit = _fitting.fit(np.asarray(checkpoint[name]), entry, name)
             if fit is None:
                 full = "" if entry.layer is None else f" (full kernel {tuple(entry.layer.kernel_shape)})"
                 same = [other for other, shape in checkpoint.shapes.items() if shape == entry.shape]

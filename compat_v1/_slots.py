@@ -24,14 +24,15 @@ _CENTERED = {"velocity": "RMSProp", "average_gradient": "RMSProp_1", "momentum":
 
 
 def optimizer_state(
-    checkpoint: Checkpoint, optimizer: Any, sources: Mapping[str, Any]
+    checkpoint: Checkpoint, optimizer: Any, sources: Mapping[str, tuple[Any, Callable[[np.ndarray], np.ndarray]]]
 ) -> Iterator[tuple[str, Any, np.ndarray]]:
     """Yield (name in the checkpoint, variable of the optimiser, value) for all state that the optimiser shares.
 
     Args:
         checkpoint: The checkpoint.
         optimizer: A built Keras optimiser, or one of ``tf.compat.v1.train``.
-        sources: For each name in the checkpoint whose variable is restored cell by cell, that variable.
+        sources: For each name in the checkpoint whose variable is restored cell by cell, that variable and what
+            moves the cells to their places.
     """
     if callable(getattr(optimizer, "variables", None)):
         for variable in optimizer.variables():
@@ -41,12 +42,12 @@ def optimizer_state(
         return
     state = {variable.path: variable for variable in optimizer.variables}
     scale = _scale(optimizer)
-    for source, variable in sources.items():
+    for source, (variable, move) in sources.items():
         for slot, suffix in _suffixes(optimizer).items():
             name = _find(checkpoint, rf"(?:.*/)?{re.escape(source)}/{suffix}")
             own = state.get(f"{optimizer.name}/{_key(variable)}_{slot}")
-            if name is not None and own is not None and math.prod(own.shape) == math.prod(checkpoint.shapes[name]):
-                yield name, own, scale(checkpoint[name].reshape(tuple(own.shape)))
+            if name is not None and own is not None and checkpoint.shapes[name] == checkpoint.shapes[source]:
+                yield name, own, scale(move(checkpoint[name]))
     counter = _iterations(checkpoint, optimizer)
     if counter is not None:
         yield counter[0], optimizer.iterations, np.asarray(counter[1])
