@@ -173,8 +173,8 @@ def report(model: keras.Model, group: str, samples: Any, *, tolerance: float = 1
         (('identity', 'rot90', 'rot180', 'rot270'), 'ordinary', True)
     """
     check_model(model)
-    if not tolerance > 0:
-        raise ValueError(f"tolerance must be positive. Received: tolerance={tolerance!r}")
+    if not isinstance(tolerance, int | float) or not tolerance > 0:
+        raise ValueError(f"tolerance must be a positive number. Received: tolerance={tolerance!r}")
     action = Action(groups.get(group, 2))
     arrays = _arrays(model, samples)
     fields = input_fields(model, [array.shape[1:] for array in arrays], action)
