@@ -255,5 +255,5 @@ def test_what_does_not_fit_the_group_is_refused():
     with pytest.raises(ValueError, match=r"must be images .* or vectors.*\(8, 2\)"):
         equivariance.lint(series, group="c4")
     for tolerance in (0, -1.0, float("nan"), "small"):
-        with pytest.raises(ValueError, match="tolerance must be a positive number. Received: tolerance="):
+        with pytest.raises(ValueError, match=r"tolerance must be a positive number. Received: tolerance="):
             equivariance.report(MODEL, "c4", images(8), tolerance=tolerance)

@@ -97,7 +97,7 @@ def test_plain_twins_are_not_equivariant():
         assert equivariance.report(model, "c4", images(model.input_shape[1:])).first.name in ("conv1", "conv")
 
 
-@pytest.mark.parametrize("name", ["resnet", "densenet"])
+@pytest.mark.parametrize("name", ["resnet of c4, odd size", "densenet of c4, odd size"])
 def test_networks_train_and_come_back_from_a_file(name, tmp_path):
     model = SMALL[name]()
     x, y = images(model.input_shape[1:], 4), np.arange(4) % model.output_shape[-1]
