@@ -106,8 +106,10 @@ def load_checkpoint(
             read.
         TypeError: If the target is no model.
     """
-    checkpoint = MergedCheckpoint(os.fspath(prefix))
     found = _targets.targets(target)
+    checkpoint = MergedCheckpoint(
+        os.fspath(prefix), {alias.rpartition("/")[2] for entry in found for alias in entry.aliases}
+    )
     if _checkpoint_files.is_object_based(checkpoint):
         raise ValueError(
             "tf.train.Checkpoint wrote this checkpoint, by attributes and not by names, and restores it. "

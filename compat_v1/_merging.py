@@ -1,5 +1,7 @@
 """Layers of the TF1 era that held several variables where today's layers hold one."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from tf_symconv.compat_v1._checkpoint_files import Checkpoint
@@ -17,11 +19,15 @@ class MergedCheckpoint(Checkpoint):
     These are the ``SymmetricConv2D`` of CNN-Symmetry, with one kernel for each kind of orbit, whose filters and biases
     become those of a flip bank; and its ``GlobalConv1D``, whose ``kernel`` (the centre) and ``surround`` become one.
 
+    Args:
+        prefix: As in :class:`Checkpoint`.
+        held: The last parts of the names that the target has. Layers whose parts it holds one by one stay apart.
+
     Attributes:
         parts: For every merged name the names that the file has.
     """
 
-    def __init__(self, prefix: str):
+    def __init__(self, prefix: str, held: Collection[str]):
         super().__init__(prefix)
         self.parts: dict[str, tuple[str, ...]] = {}
         self._merged: dict[str, np.ndarray] = {}
@@ -29,9 +35,9 @@ class MergedCheckpoint(Checkpoint):
         for scope in sorted({name.rpartition("/")[0] for name in names}):
             lead = f"{scope}/" if scope else ""
             blocks = [lead + block for block in _BLOCKS if lead + block in names]
-            if any("_sym_" in block for block in blocks):
+            if any("_sym_" in block for block in blocks) and not set(_BLOCKS).intersection(held):
                 self._merge_flip_bank(lead, blocks, [lead + bias for bias in _BIASES if lead + bias in names])
-            elif f"{lead}surround" in names and f"{lead}kernel" in names:
+            elif f"{lead}surround" in names and f"{lead}kernel" in names and "surround" not in held:
                 both = (f"{lead}kernel", f"{lead}surround")
                 self._merge(f"{lead}kernel", both, np.concatenate([self[name] for name in both]))
 

@@ -169,6 +169,12 @@ def test_layers_of_cnn_symmetry_become_flip_banks(tmp_path):
     assert {match.action for match in report.matched} == {"merged"}
     assert report.left_over == report.missing == ()
     np.testing.assert_allclose(model(x), convolve(x, kernel) + bias, rtol=1e-4, atol=1e-4)
+    # A target that has the parts gets the parts.
+    apart = tf.Module()
+    apart.all = [tf.Variable(tf.zeros_like(value), name=name) for name, value in variables.items()]
+    report = compat_v1.load_checkpoint(path, apart)
+    assert {match.action for match in report.matched} == {"copied"}
+    np.testing.assert_array_equal(apart.all[0], blocks["h"])
     shared = keras.Sequential([keras.Input((7, 6, 2)), layers.FlipBankConv2D(12, 3, symmetry={"hv": 4}, name="bank")])
     with pytest.raises(
         ValueError, match=r"'sym/kernel' has the shape \(3, 3, 2, 6\) and '.*bank/kernel' \(3, 3, 2, 9\)"
