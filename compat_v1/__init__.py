@@ -19,6 +19,18 @@ if TYPE_CHECKING:
         transform_filter_2d_nhwc,
     )
     from tf_symconv.compat_v1._graphs import V1Graph, load_frozen_graph, load_v1_saved_model
+    from tf_symconv.compat_v1._keras_layers import (
+        Conv2DTiledKernel,
+        CustomConv2D,
+        CustomSymmetricConv2D,
+        GBatchNorm,
+        GConv2D,
+        GlobalConv1D,
+        GroupPool,
+        SymmetricConv2D,
+        SymmetricConv2DTranspose,
+        TopKPool,
+    )
     from tf_symconv.compat_v1._load import CheckpointReport, Match, load_checkpoint
     from tf_symconv.compat_v1._mirrored import SymmetricKernels, symmetric_convolution
     from tf_symconv.compat_v1._module import V1Module
@@ -44,10 +56,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CheckpointReport",
+    "Conv2DTiledKernel",
+    "CustomConv2D",
+    "CustomSymmetricConv2D",
+    "GBatchNorm",
+    "GConv2D",
+    "GlobalConv1D",
+    "GroupPool",
     "InvalidSpectrum",
     "Match",
     "ShapeInfo",
+    "SymmetricConv2D",
+    "SymmetricConv2DTranspose",
     "SymmetricKernels",
+    "TopKPool",
     "V1Graph",
     "V1Module",
     "batch_fftshift2d",
@@ -78,10 +100,20 @@ __all__ = [
 
 _HOMES = {
     "CheckpointReport": "_load",
+    "Conv2DTiledKernel": "_keras_layers",
+    "CustomConv2D": "_keras_layers",
+    "CustomSymmetricConv2D": "_keras_layers",
+    "GBatchNorm": "_keras_layers",
+    "GConv2D": "_keras_layers",
+    "GlobalConv1D": "_keras_layers",
+    "GroupPool": "_keras_layers",
     "InvalidSpectrum": "_spectral",
     "Match": "_load",
     "ShapeInfo": "_gconv",
+    "SymmetricConv2D": "_keras_layers",
+    "SymmetricConv2DTranspose": "_keras_layers",
     "SymmetricKernels": "_mirrored",
+    "TopKPool": "_keras_layers",
     "V1Graph": "_graphs",
     "V1Module": "_module",
     "batch_fftshift2d": "_spectral",

@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-__all__ = ["LIBRARIES", "Finder", "contrib", "library"]
+__all__ = ["KERAS_3_LAYERS", "LAYERS", "LIBRARIES", "Finder", "contrib", "layer_library", "library"]
 
 _HOME = "tf_symconv.compat_v1"
 _GROUPY_TF = "groupy.gconv.tensorflow_gconv"
@@ -24,6 +24,25 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     f"{_GROUPY_TF}.splitgconv2d": ("gconv2d", "gconv2d_addbias", "gconv2d_util", *_INDICES, *_TRANSFORMS),
     f"{_GROUPY_TF}.transform_filter": _TRANSFORMS,
 }
+_GCNN = ("GBatchNorm", "GConv2D", "GroupPool")
+#: Module path -> the layers for Keras 2 that it holds, by the names that they have there.
+LAYERS: dict[str, dict[str, str]] = {
+    "keras_gcnn": {},
+    "keras_gcnn.layers": {name: name for name in _GCNN},
+    "keras_gcnn.layers.convolutional": {"GConv2D": "GConv2D"},
+    "keras_gcnn.layers.normalization": {"GBatchNorm": "GBatchNorm"},
+    "keras_gcnn.layers.pooling": {"GroupPool": "GroupPool"},
+    "custom_layers": {
+        "Conv2DTiledKernel": "Conv2DTiledKernel",
+        "CustomConv2D": "CustomConv2D",
+        "GlobalConv1D": "GlobalConv1D",
+        "SymmetricConv2D": "CustomSymmetricConv2D",
+        "TopKPool": "TopKPool",
+    },
+    "symmetric_layers_tf1": {name: name for name in ("SymmetricConv2D", "SymmetricConv2DTranspose")},
+}
+#: The layers of this package that Keras 3 holds.
+KERAS_3_LAYERS = {own for layers in LAYERS.values() for own in layers.values()}
 _CONTRIB = {
     "layers": ("_contrib_layers", "_contrib_functions"),
     "framework": ("_arg_scope",),
@@ -105,6 +124,15 @@ def library(path: str, names: Collection[str]) -> types.ModuleType:
     home = importlib.import_module(_HOME)
     for name in names:
         setattr(module, name, getattr(home, name))
+    return module
+
+
+def layer_library(path: str, names: Mapping[str, str]) -> types.ModuleType:
+    """Return a module that holds layers for Keras 2; the package tf-keras must be there."""
+    module = types.ModuleType(path, f"Stands for {path}: layers of {_HOME}.")
+    home = importlib.import_module(f"{_HOME}._keras2_layers")
+    for name, own in names.items():
+        setattr(module, name, getattr(home, own))
     return module
 
 

@@ -3,6 +3,7 @@
 Started as a file by :func:`tf_symconv.compat_v1.run` with ``[--keep=MODULE ...] -- SCRIPT [ARGS...]``.
 """
 
+import importlib
 import sys
 import traceback
 import types
@@ -34,8 +35,12 @@ def main(argv: list[str]) -> NoReturn:
 
 def _become_tensorflow_1(keep: set[str], directory: Path) -> None:
     # This package is written for TensorFlow 2, so it must have met that one before.
+    # Its layers are for Keras 3, which has no graph mode: scripts get those for Keras 2, from the same parts.
     for name in compat_v1.__all__:
-        getattr(compat_v1, name)
+        if name not in _aliases.KERAS_3_LAYERS:
+            getattr(compat_v1, name)
+    for part in ("_old_convolutions", "_old_pointwise", "_old_symmetric"):
+        importlib.import_module(f"tf_symconv.compat_v1.{part}")
     v1: Any = tf.compat.v1
     level = v1.logging.get_verbosity()
     v1.logging.set_verbosity(v1.logging.ERROR)
@@ -62,6 +67,13 @@ def _become_tensorflow_1(keep: set[str], directory: Path) -> None:
     for path, names in _aliases.LIBRARIES.items():
         if path.partition(".")[0] not in keep:
             builders[path] = lambda path=path, names=names: _aliases.library(path, names)
+            _warn_of_shadow(path, directory)
+    for path, layers in _aliases.LAYERS.items():
+        if path.partition(".")[0] not in keep:
+            if "keras" in renames:
+                builders[path] = lambda path=path, layers=layers: _aliases.layer_library(path, layers)
+            else:
+                refusals[path] = lambda symbol: f"import {symbol} {_tf1.NO_KERAS}."
             _warn_of_shadow(path, directory)
     for table in (renames, refusals):
         for name in keep:
