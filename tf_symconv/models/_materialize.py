@@ -1,6 +1,5 @@
 """A model of the library's layers turned into one of plain Keras layers."""
 
-import json
 from collections import Counter
 from typing import Any
 
@@ -78,20 +77,35 @@ def _without_ours(layer: Any) -> Replacement | None:
     if inside:
         kinds = sorted({type(one).__name__ for one in inside})
         raise ValueError(f"it holds layers of the library where they cannot be exchanged. Received: {', '.join(kinds)}")
-    names = [name for name in vars(layer) if name.endswith(_TRAINING) and _is_ours(getattr(layer, name))]
-    if not names:
-        if _PACKAGE in json.dumps(layer.get_config(), default=repr):
-            raise ValueError(f"its configuration names the library. Received: {layer.get_config()}")
+    config = layer.get_config()
+    plain_config = _stripped(config)
+    if _names_ours(plain_config):
+        raise ValueError(f"its configuration names the library. Received: {plain_config}")
+    if not _names_ours(config):
         return None
-    new = copy_layer(layer)
-    config = {name: value for name, value in new.get_config().items() if name not in names}
-    if _PACKAGE in json.dumps(config, default=repr):
-        raise ValueError(f"its configuration names the library. Received: {config}")
-    return Replacement(type(layer).from_config(config), tuple(layer.get_weights()))
+    return Replacement(type(layer).from_config(plain_config), tuple(layer.get_weights()))
 
 
 def _is_ours(thing: Any) -> bool:
-    return type(thing).__module__.split(".")[0] == _PACKAGE
+    """Whether a part of a configuration stands for something of the library."""
+    if not isinstance(thing, dict):
+        return type(thing).__module__.split(".")[0] == _PACKAGE
+    places = [str(thing.get("registered_name")).split(">")[0], str(thing.get("module")).split(".")[0]]
+    return "class_name" in thing and _PACKAGE in places
+
+
+def _names_ours(config: Any) -> bool:
+    if isinstance(config, dict):
+        return _is_ours(config) or any(map(_names_ours, config.values()))
+    return any(map(_names_ours, config)) if isinstance(config, list | tuple) else _is_ours(config)
+
+
+def _stripped(config: Any) -> Any:
+    """Return a configuration without initialisers, regularisers and constraints of the library."""
+    if isinstance(config, dict):
+        kept = {name: each for name, each in config.items() if not (str(name).endswith(_TRAINING) and _is_ours(each))}
+        return {name: _stripped(each) for name, each in kept.items()}
+    return type(config)(map(_stripped, config)) if type(config) in (list, tuple) else config
 
 
 #: How the output channels of a kernel are found, by the class of the layer.
@@ -110,9 +124,8 @@ class _Folding:
 
     def __init__(self, model: Any) -> None:
         self._calls: Counter[int] = Counter()
-        self._pairs: dict[int, Any] = {}
-        pairs = self._find(model)
-        pairs = [(before, norm) for before, norm in pairs if self._calls[id(before)] == self._calls[id(norm)] == 1]
+        found = self._find(model, set())
+        pairs = [(before, norm) for before, norm in found if self._calls[id(before)] == self._calls[id(norm)] == 1]
         self._pairs = {id(before): norm for before, norm in pairs}
         self._dropped = {id(norm) for _, norm in pairs}
 
@@ -121,19 +134,20 @@ class _Folding:
             return Replacement(None)
         return _folded(layer, self._pairs[id(layer)]) if id(layer) in self._pairs else None
 
-    def _find(self, model: Any) -> list[tuple[Any, Any]]:
-        """Count the calls of all layers, and return the pairs that can be folded."""
+    def _find(self, model: Any, seen: set[int]) -> list[tuple[Any, Any]]:
+        """Count the calls of all layers in each model, and return the pairs of a layer and its normalisation."""
+        seen.add(id(model))
         graph: Any = model._functional if isinstance(model, keras.Sequential) else model
         uses = Counter(id(tensor) for tensor in graph.outputs)
-        nodes = [node for node in graph._nodes if not node.is_input]
+        nodes = [node for depth in graph._nodes_by_depth.values() for node in depth if not node.is_input]
         made = {id(tensor): node.operation for node in nodes for tensor in node.outputs}
         found = []
         for node in nodes:
             uses.update(id(tensor) for tensor in node.input_tensors)
             self._calls[id(node.operation)] += 1
         for node in nodes:
-            if is_graph(node.operation):
-                found += self._find(node.operation) if self._calls[id(node.operation)] == 1 else []
+            if is_graph(node.operation) and id(node.operation) not in seen:
+                found += self._find(node.operation, seen)
             source = node.input_tensors[0] if node.input_tensors else None
             before = made.get(id(source))
             if uses[id(source)] == 1 and _fits(before, node.operation) and not node.arguments.kwargs.get("training"):
@@ -146,7 +160,8 @@ def _fits(before: Any, norm: Any) -> bool:
     if type(norm) is not keras.layers.BatchNormalization or type(before) not in _FOLDABLE:
         return False
     last = getattr(before, "data_format", "channels_last") == "channels_last"
-    rank = norm.input_spec.ndim
+    shape: Any = norm.get_build_config()
+    rank = len(shape["input_shape"])
     return before.activation in (None, keras.activations.linear) and norm.axis % rank == (rank - 1 if last else 1)
 
 

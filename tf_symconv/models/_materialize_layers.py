@@ -130,7 +130,7 @@ def _twins(layer: Any) -> Replacement:
 
 def _fourier(layer: Any) -> Replacement:
     """Return the convolution of the image that goes on beyond its borders with itself."""
-    shape = layer.get_build_config()["input_shape"]
+    shape = _input_shape(layer)
     axes = (1, 2) if layer.data_format == "channels_last" else (2, 3)
     _check_sizes(shape, axes)
     own = {"padding": "valid", "strides": 1, "name": f"{layer.name}_conv"}
@@ -162,7 +162,7 @@ def _repeated(layer: Any) -> tuple[np.ndarray, ...]:
 
 
 def _group_pooling(layer: Any) -> Replacement:
-    shape = layer.get_build_config()["input_shape"]
+    shape = _input_shape(layer)
     axis, order = layer.axis % len(shape), groups.get(layer.group, 2).order
     merge: Any = {"max": keras.layers.Maximum, "mean": keras.layers.Average}[layer.reduction]()
     sizes = [size if index == axis else None for index, size in enumerate(shape)]
@@ -172,11 +172,12 @@ def _group_pooling(layer: Any) -> Replacement:
 
 def _spectral_pooling(layer: Any) -> Replacement:
     """Return one matrix product for each axis: cropping a spectrum is linear."""
-    shape = list(layer.get_build_config()["input_shape"])
+    shape: Any = list(_input_shape(layer))
     first = 1 if layer.data_format == "channels_last" else 2
     axes = range(first, first + layer.rank)
     _check_sizes(shape, axes)
-    pooled, steps = layer.compute_output_shape(tuple(shape)), []
+    pooled: Any = layer.compute_output_shape(tuple(shape))
+    steps: list[Replacement] = []
     letters = "bxyz"[: len(shape)]
     sizes = shape[1:]
     for axis in axes:
@@ -200,12 +201,12 @@ def _spectral_pooling(layer: Any) -> Replacement:
 
 
 def _top_k(layer: Any) -> Replacement:
-    shape = layer.get_build_config()["input_shape"]
+    shape = _input_shape(layer)
 
     def call(x: Any) -> Any:
-        if layer.data_format == "channels_first":
-            return keras.ops.top_k(x, layer.k)[0]
-        return keras.layers.Permute((2, 1))(keras.ops.top_k(keras.layers.Permute((2, 1))(x), layer.k)[0])
+        last = layer.data_format == "channels_last"
+        top: Any = keras.ops.top_k(keras.layers.Permute((2, 1))(x) if last else x, layer.k)
+        return keras.layers.Permute((2, 1))(top[0]) if last else top[0]
 
     return _model(layer, call, shape[1:], [])
 
@@ -223,7 +224,7 @@ def _global_convolution(layer: Any) -> Replacement:
     total = Replacement(
         dense(layer.filters, use_bias=False, name=names["total"], **common), (others.astype(layer.variable_dtype),)
     )
-    shape = layer.get_build_config()["input_shape"]
+    shape = _input_shape(layer)
     activate = _activation(layer)
     last = layer.data_format == "channels_last"
 
@@ -245,9 +246,14 @@ def _activation(layer: Any) -> Callable[[Any], Any]:
     return keras.layers.Activation(layer.activation, dtype=layer.dtype_policy)
 
 
+def _input_shape(layer: Any) -> tuple[int | None, ...]:
+    """Return the shape that a layer was built for."""
+    return tuple(layer.get_build_config()["input_shape"])
+
+
 def _any_size(layer: Any) -> list[int | None]:
     """Return the shape of the input of a convolution, without the batch, whose spatial sizes are left open."""
-    shape = layer.get_build_config()["input_shape"]
+    shape = _input_shape(layer)
     axis = len(shape) - 1 if layer.data_format == "channels_last" else 1
     return [size if index == axis else None for index, size in enumerate(shape)][1:]
 

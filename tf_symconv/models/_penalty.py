@@ -57,7 +57,7 @@ class SymmetryPenalty(keras.regularizers.Regularizer):
         nearest = self.kernel_map.expand(self.kernel_map.project(kernel), kernels.static_shape(kernel))
         return tf.reduce_sum(tf.square(kernel - nearest))
 
-    def __call__(self, x: Any) -> tf.Tensor:
+    def __call__(self, x: Any) -> Any:
         """Return the penalty of the kernel ``x``, a scalar."""
         distance = self.distance(x)
         return tf.cast(tf.convert_to_tensor(self.strength), distance.dtype) * distance

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_symconv import kernels, layers
 from tf_symconv.models._penalty import SymmetryPenalty
 from tf_symconv.models._rebuild import Replacement, is_graph, rebuild
+from tf_symconv.models._summary import symmetry_label
 
 _TWINS: dict[type, Any] = {
     getattr(keras.layers, name): getattr(layers, f"Symmetric{name}")
@@ -143,7 +144,7 @@ def symmetrize(
             return None
         if wanted is not None and not index:
             return None
-        own: Any = symmetry if chosen is None else chosen[wanted[index[0]]]
+        own: Any = symmetry if chosen is None else chosen[list(chosen)[index[0]]]
         try:
             replacement, done = _symmetric(path, layer, own, parity, must=wanted is not None)
         except (ValueError, TypeError) as error:
@@ -239,8 +240,11 @@ def _symmetric(
     structured = "depthwise_kernel" if hasattr(layer, "pointwise_kernel") else "kernel"
     new = _twin(layer, structured, symmetry, parity)
     values = [np.asarray(weight) for weight in layer.weights]
-    place = next(i for i, weight in enumerate(layer.weights) if weight is getattr(layer, f"_{structured}", None)
-                 or weight is getattr(layer, structured))
+    place = next(
+        i
+        for i, weight in enumerate(layer.weights)
+        if weight is getattr(layer, f"_{structured}", None) or weight is getattr(layer, structured)
+    )
     kernel = values[place].astype(np.float64)
     latent = new.kernel_map.project(tf.constant(kernel))
     if not must and np.size(latent) == np.size(kernel):
@@ -249,7 +253,7 @@ def _symmetric(
     lost = float(np.linalg.norm(kernel - np.asarray(new.kernel_map.expand(latent, kernel.shape))))
     norm = float(np.linalg.norm(kernel))
     after = layer.count_params() - kernel.size + int(np.size(latent))
-    done = SymmetrizedLayer(path, _label(symmetry), layer.count_params(), after, lost / norm if norm else 0.0)
+    done = SymmetrizedLayer(path, symmetry_label(symmetry), layer.count_params(), after, lost / norm if norm else 0.0)
     values[place] = np.asarray(latent).astype(values[place].dtype)
     return Replacement(new, tuple(values)), done
 
@@ -265,11 +269,3 @@ def _twin(layer: Any, structured: str, symmetry: Any, parity: Any) -> Any:
         objects[regularizer] = None
     arguments = {"symmetry": symmetry, "parity": parity, "dtype": layer.dtype_policy}
     return _TWINS[type(layer)](**{**config, **objects, **arguments})
-
-
-def _label(symmetry: Any) -> str:
-    if isinstance(symmetry, str):
-        return symmetry
-    if isinstance(symmetry, Mapping) and set(symmetry) != {"class_name", "config"}:
-        return ", ".join(f"{_label(each)}: {count}" for each, count in symmetry.items())
-    return repr(kernels.get(symmetry))
