@@ -1,5 +1,6 @@
 """The variables of a model by the names under which a checkpoint may hold them."""
 
+import collections
 import dataclasses
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -67,12 +68,16 @@ def _of_keras(model: Any) -> Iterator[Target]:
 
 def _of_module(module: tf.Module) -> Iterator[Target]:
     structured = _structured([module, *module.submodules])
-    seen: set[int] = set()
-    for path, variable in _attributes(module, "", set()):
-        if id(variable) not in seen:
-            seen.add(id(variable))
-            name = variable.name.partition(":")[0]
-            yield Target(path, tuple(dict.fromkeys((path, name))), variable, structured.get(id(variable)))
+    found = {id(variable): (path, variable) for path, variable in reversed(list(_attributes(module, "", set())))}
+    names = collections.Counter(_name(variable) for _, variable in found.values())
+    for path, variable in reversed(found.values()):
+        name = _name(variable)
+        aliases = (name, path) if names[name] == 1 else (path, name)
+        yield Target(aliases[0], tuple(dict.fromkeys(aliases)), variable, structured.get(id(variable)))
+
+
+def _name(variable: tf.Variable) -> str:
+    return variable.name.partition(":")[0]
 
 
 def _attributes(value: Any, path: str, above: set[int]) -> Iterator[tuple[str, tf.Variable]]:
