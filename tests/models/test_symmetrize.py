@@ -256,4 +256,6 @@ def test_models_that_cannot_be_taken_apart_are_refused():
     lora = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Conv2D(4, 3, name="lora")])
     lora.layers[0].enable_lora(2)
     with pytest.raises(ValueError, match=r"'lora' cannot have .*LoRA"):
+        models.symmetrize(lora, "hv", "lora")
+    with pytest.raises(ValueError, match=r"at least one that can have the symmetry.*LoRA"):
         models.symmetrize(lora, "hv")

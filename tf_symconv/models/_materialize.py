@@ -166,12 +166,13 @@ def _fits(before: Any, norm: Any) -> bool:
 
 
 def _folded(layer: Any, norm: Any) -> Replacement:
-    mean, variance = (np.asarray(each, np.float64) for each in (norm.moving_mean, norm.moving_variance))
+    mean, variance = _wide(norm.moving_mean), _wide(norm.moving_variance)
     scale = 1.0 / np.sqrt(variance + norm.epsilon)
-    scale = scale if norm.gamma is None else scale * np.asarray(norm.gamma)
-    offset = -mean * scale if norm.beta is None else np.asarray(norm.beta) - mean * scale
-    *kernels, kernel = [np.asarray(each, np.float64) for each in layer.get_weights()[: -1 if layer.use_bias else None]]
-    bias = np.asarray(layer.get_weights()[-1]) * scale + offset if layer.use_bias else offset
+    scale = scale if norm.gamma is None else scale * _wide(norm.gamma)
+    offset = -mean * scale if norm.beta is None else _wide(norm.beta) - mean * scale
+    weights = [_wide(weight) for weight in layer.weights]
+    bias = weights.pop() * scale + offset if layer.use_bias else offset
+    *kernels, kernel = weights
     place = _FOLDABLE[type(layer)]
     if place == "both":
         kernel = kernel * scale.reshape(kernel.shape[-2:])
@@ -179,5 +180,8 @@ def _folded(layer: Any, norm: Any) -> Replacement:
         kernel = kernel * (scale if place == "last" else scale[:, None])
     new = copy_layer(layer)
     new.use_bias = True
-    weights = (*kernels, kernel, bias)
-    return Replacement(new, tuple(each.astype(layer.variable_dtype) for each in weights))
+    return Replacement(new, (*kernels, kernel, bias))
+
+
+def _wide(weight: Any) -> np.ndarray:
+    return weight.numpy().astype(np.float64)

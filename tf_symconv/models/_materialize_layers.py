@@ -190,7 +190,7 @@ def _spectral_pooling(layer: Any) -> Replacement:
             trainable=False,
             name=f"{layer.name}_axis{axis}",
         )
-        steps.append(Replacement(product, (matrix.astype(layer.variable_dtype),)))
+        steps.append(Replacement(product, (matrix,)))
 
     def call(x: Any) -> Any:
         for step in steps:
@@ -219,11 +219,9 @@ def _global_convolution(layer: Any) -> Replacement:
     dense = keras.layers.Dense
     position = Replacement(
         dense(layer.filters, use_bias=layer.use_bias, name=names["position"], **common),
-        ((itself - others).astype(layer.variable_dtype), *_bias(layer)),
+        ((itself - others), *_bias(layer)),
     )
-    total = Replacement(
-        dense(layer.filters, use_bias=False, name=names["total"], **common), (others.astype(layer.variable_dtype),)
-    )
+    total = Replacement(dense(layer.filters, use_bias=False, name=names["total"], **common), (others,))
     shape = _input_shape(layer)
     activate = _activation(layer)
     last = layer.data_format == "channels_last"
@@ -278,7 +276,8 @@ def _model(
     model = keras.Model(inputs, call(inputs), name=layer.name)
     for part in parts:
         part.layer.set_weights(list(part.weights))
-    model.trainable = layer.trainable if not layer.trainable else model.trainable
+    if not layer.trainable:
+        model.trainable = False
     return Replacement(model)
 
 

@@ -1,6 +1,7 @@
 """Symmetry by degrees: a regulariser that pulls a plain kernel towards a symmetry, and a callback that pulls harder."""
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -165,6 +166,7 @@ class SymmetryAnnealing(keras.callbacks.Callback):
 
 def check_strength(name: str, strength: Any) -> float:
     """Return a strength if it is a finite number that is not negative, else raise a ValueError."""
-    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength < math.inf:
+    is_number = isinstance(strength, numbers.Real) and not isinstance(strength, bool)
+    if not is_number or not 0 <= float(strength) < math.inf:
         raise ValueError(f"{name} must be a finite number of at least 0. Received: {name}={strength!r}")
     return float(strength)

@@ -50,6 +50,10 @@ def rebuild(model: keras.Model, replace: Replace) -> keras.Model:
     rebuilt = builder.graph(model, "")
     for layer, weights in builder.weights:
         layer.set_weights(weights)
+        for each in layer._flatten_layers():
+            if isinstance(each, keras.layers.Normalization):
+                # It computes with constants that it derives from its weights.
+                each.finalize_state()
     return rebuilt
 
 
@@ -89,7 +93,8 @@ class _Rebuild:
             inputs = keras.tree.map_structure(_input_like, functional.input)
             outputs = functional._run_through_graph(inputs, operation_fn=lambda layer: self._operation(layer, prefix))
             new = keras.Model(inputs, outputs, name=model.name)
-        new.trainable = model.trainable if not model.trainable else new.trainable
+        if not model.trainable:
+            new.trainable = False
         return new
 
     def _operation(self, layer: Any, prefix: str) -> Callable[..., Any]:

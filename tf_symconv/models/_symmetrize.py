@@ -148,11 +148,9 @@ def symmetrize(
         try:
             replacement, done = _symmetric(path, layer, own, parity, must=wanted is not None)
         except (ValueError, TypeError) as error:
-            if wanted is None and not isinstance(error, _Refused):
-                note = str(error).split(" Received:")[0]
-                replacement, done = None, _left(path, layer, note)
-            else:
+            if wanted is not None:
                 raise ValueError(f"The layer {path!r} cannot have the symmetry {own!r}: {error}") from error
+            replacement, done = None, _left(path, layer, str(error).split(" Received:")[0])
         found[id(layer)] = (path, layer, done)
         return replacement
 
@@ -167,10 +165,6 @@ def symmetrize(
         )
     done = tuple(each for _, _, each in found.values())
     return new, Symmetrization(done, model.count_params(), new.count_params())
-
-
-class _Refused(ValueError):
-    """A layer that is to be refused whatever the symmetry."""
 
 
 def _by_layer(symmetry: Any) -> dict[str, Any] | None:
@@ -236,10 +230,10 @@ def _symmetric(
 ) -> tuple[Replacement | None, SymmetrizedLayer]:
     """Return the symmetric layer with projected weights, and what it lost; None unless the symmetry ties weights."""
     if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
-        raise _Refused("its kernel is not stored in full: it has LoRA weights or is quantised.")
+        raise ValueError("Its kernel is not stored in full: it has LoRA weights or is quantised.")
     structured = "depthwise_kernel" if hasattr(layer, "pointwise_kernel") else "kernel"
     new = _twin(layer, structured, symmetry, parity)
-    values = [np.asarray(weight) for weight in layer.weights]
+    values = layer.get_weights()
     place = next(
         i
         for i, weight in enumerate(layer.weights)
