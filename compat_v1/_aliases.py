@@ -23,11 +23,12 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     f"{_GROUPY_TF}.gconv_util": ("gconv2d_util",),
     f"{_GROUPY_TF}.splitgconv2d": ("gconv2d", "gconv2d_addbias", "gconv2d_util", *_INDICES, *_TRANSFORMS),
     f"{_GROUPY_TF}.transform_filter": _TRANSFORMS,
+    "keras_gcnn": (),
+    "keras_gcnn.transform_filter": ("transform_filter_2d_nhwc",),
 }
 _GCNN = ("GBatchNorm", "GConv2D", "GroupPool")
 #: Module path -> the layers for Keras 2 that it holds, by the names that they have there.
 LAYERS: dict[str, dict[str, str]] = {
-    "keras_gcnn": {},
     "keras_gcnn.layers": {name: name for name in _GCNN},
     "keras_gcnn.layers.convolutional": {"GConv2D": "GConv2D"},
     "keras_gcnn.layers.normalization": {"GBatchNorm": "GBatchNorm"},

@@ -22,9 +22,10 @@ def run(script: str | os.PathLike[str], args: Sequence[str] = (), *, keep: Seque
     In the script, ``import tensorflow as tf`` gives TensorFlow 1: graph mode, ``tf.Session``, ``tf.placeholder``,
     ``tf.flags``, ``tf.app.run`` and the rest of ``tf.compat.v1`` at the top. The module paths of GrouPy
     (``groupy.gconv...``) are those of this package, ``tf.contrib.layers``, ``.framework`` and ``.slim`` have their
-    common layers, and ``tf.layers``, ``tf.keras``, ``tf.nn.rnn_cell`` and ``import keras`` are Keras 2 if the package
-    tf-keras is installed (``pip install 'tf_symconv[tf1]'``). What is gone fails with a message that names it and its
-    successor. ``tf.__version__`` is ``"1.15.5"``, the interface that the script sees; ``tf.version.VERSION`` is the
+    common layers, and ``tf.layers``, ``tf.keras``, ``tf.nn.rnn_cell``, ``import keras`` and the layers of keras_gcnn
+    and CNN-Symmetry (``custom_layers``, ``symmetric_layers_tf1``) are for Keras 2 if the package tf-keras is installed
+    (``pip install 'tf_symconv[tf1]'``). What is gone fails with a message that names it and its successor.
+    ``tf.__version__`` is ``"1.15.5"``, the interface that the script sees; ``tf.version.VERSION`` is the
     version that runs.
 
     The script has a process of its own, so nothing of this reaches the caller. It gets the standard streams, the
