@@ -206,7 +206,7 @@ def _meta_graph(part: Any, values: Mapping[str, np.ndarray], reads: Mapping[str,
             read = graph.get_tensor_by_name(f"{reads[name]}:0")
             initial = tf.zeros(value.shape, read.dtype, name=f"{name}/zeros")
             assign: Any = tf.raw_ops.AssignVariableOp(resource=handle, value=initial, name=f"{name}/Assign")
-            definition = variable_pb2.VariableDef(
+            definition = variable_pb2.VariableDef(  # pyright: ignore[reportAttributeAccessIssue]
                 variable_name=handle.name,
                 initializer_name=assign.name,
                 initial_value_name=initial.name,
