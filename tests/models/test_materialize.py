@@ -231,6 +231,22 @@ def test_batch_normalisation_stays_where_folding_would_change_the_outputs():
     agree(plain, model, np.random.default_rng(0).normal(size=(2, 8, 8, 2)).astype("float32"))
 
 
+def test_batch_normalisation_that_is_called_in_training_mode_stays():
+    image = keras.Input((8, 8, 2))
+    norm = keras.layers.BatchNormalization(name="norm")
+    model = randomise(keras.Model(image, norm(layers.SymmetricConv2D(4, 3)(image), training=True)))
+    plain = models.materialize(model, fold_batch_norm=True)
+    assert plain.layers[-1].name == "norm"
+    agree(plain, model, np.random.default_rng(0).normal(size=(2, 8, 8, 2)).astype("float32"))
+
+
+def test_an_equivariant_network_of_the_zoo_is_folded_and_agrees():
+    model = randomise(models.zoo.p4cnn((28, 28, 1), width=4, classifier_activation=None))
+    plain = models.materialize(model, fold_batch_norm=True)
+    assert is_plain(plain) and not any("BatchNormalization" in type(layer).__name__ for layer in plain.layers)
+    agree(plain, model, np.random.default_rng(0).normal(size=(2, 28, 28, 1)).astype("float32"), atol=1e-4)
+
+
 def test_folding_goes_into_nested_models():
     inner = keras.Sequential(
         [keras.Input((8, 8, 4)), layers.SymmetricConv2D(4, 3, padding="same"), keras.layers.BatchNormalization()]

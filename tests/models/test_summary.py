@@ -119,6 +119,16 @@ def test_models_with_several_inputs_and_outputs():
     assert table.multiplications == 2 * 36 * 9 * 2 * 4
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_is_distributed_over_time_counts_for_each_step(nested):
+    conv = layers.SymmetricConv2D(4, 3, name="conv")
+    inner = keras.Sequential([keras.Input((8, 8, 2)), conv], name="inner") if nested else conv
+    model = keras.Sequential([keras.Input((5, 8, 8, 2)), keras.layers.TimeDistributed(inner, name="frames")])
+    (row,) = models.summary(model).rows
+    assert row.name == ("frames/inner/conv" if nested else "frames/conv") and row.output_shape == (None, 6, 6, 4)
+    assert (row.free, row.effective, row.multiplications) == (4 * 8 + 4, 9 * 8 + 4, 5 * 36 * 9 * 2 * 4)
+
+
 def test_errors():
     class Subclassed(keras.Model):
         def call(self, inputs):

@@ -212,6 +212,35 @@ def test_the_new_model_trains_and_loads(tmp_path):
     np.testing.assert_allclose(again(images((8, 8, 2))), symmetric(images((8, 8, 2))), atol=1e-6)
 
 
+def test_training_aids_are_kept_other_than_penalties():
+    conv = keras.layers.DepthwiseConv2D(
+        3,
+        depthwise_regularizer=models.SymmetryPenalty("hv"),  # pyright: ignore
+        depthwise_constraint="max_norm",
+        bias_regularizer=lambda bias: 3.0,  # pyright: ignore
+        activation=lambda x: x + 1.0,  # pyright: ignore
+    )
+    symmetric, _ = models.symmetrize(keras.Sequential([keras.Input((8, 8, 2)), conv]), "hv")
+    new = symmetric.layers[0]
+    assert new.depthwise_regularizer is None and isinstance(new.depthwise_constraint, keras.constraints.MaxNorm)
+    assert [float(loss) for loss in symmetric.losses] == [3.0]
+    assert new.activation is conv.activation
+
+
+def test_layers_with_a_state_of_their_own_are_copied_with_it():
+    rng = np.random.default_rng(0)
+    norm: Any = keras.layers.Normalization()
+    norm.adapt(rng.normal(3.0, 2.0, size=(50, 8, 8, 2)))
+    lora: Any = keras.layers.Conv2D(4, 1)
+    model = keras.Sequential([keras.Input((8, 8, 2)), norm, lora, keras.layers.Conv2D(4, 3)])
+    lora.enable_lora(2)
+    randomise(lora)
+    symmetric, report = models.symmetrize(model, "hv")
+    assert [(layer.structure, "LoRA" in layer.note) for layer in report.layers] == [("", True), ("hv", False)]
+    x = images((8, 8, 2))
+    np.testing.assert_allclose(symmetric.layers[1](symmetric.layers[0](x)), lora(norm(x)), atol=1e-5)
+
+
 def test_mixed_precision_and_frozen_layers_are_kept():
     conv = keras.layers.Conv2D(4, 3, dtype="mixed_bfloat16", trainable=False)
     symmetric, _ = models.symmetrize(keras.Sequential([keras.Input((8, 8, 2)), conv]), "hv")

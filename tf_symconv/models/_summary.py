@@ -1,6 +1,7 @@
 """What the structure of a model saves: a table of its layers."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, final
@@ -9,6 +10,7 @@ import keras
 
 from tf_symconv import groups, kernels, layers
 from tf_symconv.models._equivariance_walk import check_model, walk
+from tf_symconv.models._rebuild import is_graph
 
 _K = keras.layers
 _TRANSPOSED = (_K.Conv1DTranspose, _K.Conv2DTranspose, _K.Conv3DTranspose)
@@ -129,7 +131,8 @@ def summary(model: keras.Model) -> ModelSummary:
     """Return what each layer of a model weighs, free and effective, and how many multiplications it takes.
 
     Args:
-        model: A built functional or Sequential model; models in it are shown layer by layer.
+        model: A built functional or Sequential model; models in it, and what ``TimeDistributed`` wraps, are shown layer
+            by layer.
 
     Returns:
         The rows and their totals; ``str`` of it is a table.
@@ -155,12 +158,20 @@ def summary(model: keras.Model) -> ModelSummary:
         )
     rows: dict[int, SummaryRow] = {}
 
-    def visit(name: str, layer: Any, *args: Any, **kwargs: Any) -> Any:
+    def visit(name: str, layer: Any, *args: Any, steps: int | None = 1, **kwargs: Any) -> Any:
         spec = layer.compute_output_spec(*args, **kwargs)
-        if isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer):
+        if type(layer) is keras.layers.TimeDistributed:
+            batch, length, *rest = args[0].shape
+            step = keras.KerasTensor((batch, *rest), args[0].dtype)
+            each = functools.partial(visit, steps=_times(length, steps))
+            if is_graph(layer.layer):
+                walk(layer.layer, [step], each, f"{name}/{layer.layer.name}/")
+            else:
+                each(f"{name}/{layer.layer.name}", layer.layer, step)
+        elif isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer):
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten((args, spec)) if hasattr(tensor, "shape")]
             outputs = tuple(keras.tree.flatten(spec)[0].shape)
-            products = _multiplications(layer, shapes[0], outputs)
+            products = _times(steps, _multiplications(layer, shapes[0], outputs))
             if id(layer) in rows:
                 known = rows[id(layer)]
                 both = None if products is None or known.multiplications is None else products + known.multiplications
@@ -241,8 +252,8 @@ def _product(sizes: Sequence[int | None]) -> int | None:
     return None if None in sizes else math.prod(size or 0 for size in sizes)
 
 
-def _times(positions: int | None, each: int) -> int | None:
-    return None if positions is None else positions * each
+def _times(count: int | None, each: int | None) -> int | None:
+    return 0 if each == 0 else None if count is None or each is None else count * each
 
 
 def _number(number: int | None) -> str:

@@ -100,8 +100,8 @@ def symmetrize(
         model: A built functional or Sequential model; models in it are made symmetric alike, and so is what
             ``TimeDistributed`` wraps. Layers that are shared stay shared.
         symmetry: What :func:`tf_symconv.kernels.get` takes: a name such as ``"hv"``, a kernel map, or a mix
-            ``{symmetry: count}``; or ``{layer name: symmetry}``, which selects the layers as well. A dict whose values
-            are counts (integers or percentages) is a mix.
+            ``{symmetry: count}``; or ``{layer name: symmetry}``, which selects the layers as well; the first name that
+            fits a layer counts. A dict whose values are counts (integers or percentages) is a mix.
         layers: Which convolutions: a name (``"conv"``, or its path ``"block/conv"``, or ``"block"`` for all of a nested
             model), a class, a predicate of the layer, or several of these. None takes every convolution that can have
             the symmetry and whose weights it ties; the report says why others (such as 1x1 kernels) were left.
@@ -231,15 +231,10 @@ def _symmetric(
     """Return the symmetric layer with projected weights, and what it lost; None unless the symmetry ties weights."""
     if getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None):
         raise ValueError("Its kernel is not stored in full: it has LoRA weights or is quantised.")
-    structured = "depthwise_kernel" if hasattr(layer, "pointwise_kernel") else "kernel"
-    new = _twin(layer, structured, symmetry, parity)
-    values = layer.get_weights()
-    place = next(
-        i
-        for i, weight in enumerate(layer.weights)
-        if weight is getattr(layer, f"_{structured}", None) or weight is getattr(layer, structured)
-    )
-    kernel = values[place].astype(np.float64)
+    new = _twin(layer, symmetry, parity)
+    # Every convolution of Keras, and so ours, has first the kernel that moves over space.
+    first, *rest = layer.get_weights()
+    kernel = first.astype(np.float64)
     latent = new.kernel_map.project(tf.constant(kernel))
     if not must and np.size(latent) == np.size(kernel):
         size = "x".join(map(str, layer.kernel_size))
@@ -248,18 +243,15 @@ def _symmetric(
     norm = float(np.linalg.norm(kernel))
     after = layer.count_params() - kernel.size + int(np.size(latent))
     done = SymmetrizedLayer(path, symmetry_label(symmetry), layer.count_params(), after, lost / norm if norm else 0.0)
-    values[place] = np.asarray(latent).astype(values[place].dtype)
-    return Replacement(new, tuple(values)), done
+    return Replacement(new, (np.asarray(latent).astype(first.dtype), *rest)), done
 
 
-def _twin(layer: Any, structured: str, symmetry: Any, parity: Any) -> Any:
+def _twin(layer: Any, symmetry: Any, parity: Any) -> Any:
     """Return the unbuilt symmetric layer with the arguments of a convolution of Keras."""
     config = layer.get_config()
-    objects = {name: getattr(layer, name) for name in ("activation", "activity_regularizer") if name in config}
-    for name in [name for name in config if name.endswith(("_initializer", "_regularizer", "_constraint"))]:
-        objects[name] = getattr(layer, name, None)
-    regularizer = f"{structured}_regularizer"
-    if isinstance(objects.get(regularizer), SymmetryPenalty):
-        objects[regularizer] = None
+    # As they are, not as the configuration describes them: functions and classes need not be registered.
+    kinds = ("activation", "_initializer", "_regularizer", "_constraint")
+    objects = {name: getattr(layer, name) for name in config if name.endswith(kinds) and hasattr(layer, name)}
+    objects = {name: None if isinstance(each, SymmetryPenalty) else each for name, each in objects.items()}
     arguments = {"symmetry": symmetry, "parity": parity, "dtype": layer.dtype_policy}
     return _TWINS[type(layer)](**{**config, **objects, **arguments})
