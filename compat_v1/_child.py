@@ -114,8 +114,10 @@ def _run_as_main(script: str, args: list[str]) -> NoReturn:
     module.__dict__.update(__file__=script, __builtins__=__builtins__, __cached__=None)
     sys.modules["__main__"] = module
     sys.argv = [script, *args]
-    # Python put the directory of this file there.
-    sys.path[0] = str(Path(script).resolve().parent)
+    # Python put the directory of this file there, unless it was told to put nothing.
+    if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+        del sys.path[0]
+    sys.path.insert(0, str(Path(script).resolve().parent))
     try:
         exec(compile(Path(script).read_bytes(), script, "exec"), module.__dict__)
     except SystemExit:

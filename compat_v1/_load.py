@@ -129,6 +129,8 @@ def load_checkpoint(
     optimizer = getattr(target, "optimizer", None) if optimizer is None else optimizer
     if optimizer is not None and not plan.errors:
         _build(optimizer, target)
+        # Mixed precision wraps the optimiser in one that scales the loss.
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
         sources = {
             name: (entry.variable, fit.move)
             for name, entry, fit in plan.fits

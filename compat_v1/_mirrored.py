@@ -7,6 +7,7 @@ checkpoints and fetches by name carry over.
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import tensorflow as tf
 
 __all__ = ["SymmetricKernels", "symmetric_convolution"]
@@ -42,7 +43,7 @@ def SymmetricKernels(
     """
     sizes = {"height": height, "width": width, "in_channels": in_channels, "out_channels": out_channels}
     for argument, size in sizes.items():
-        if int(size) != size or size < 1:
+        if not isinstance(size, int | np.integer) or size < 1:
             raise ValueError(f"{argument} is a positive integer. Received: {argument}={size!r}")
     half = height // 2
     rows = tf.compat.v1.Variable(tf.compat.v1.random_normal([height - half, width, in_channels, out_channels]))

@@ -417,12 +417,14 @@ def test_optimisers_of_modules(tmp_path):
             path = v1.train.Saver().save(session, str(tmp_path / "m"))
             expected = [session.run([loss, step])[0] for _ in range(4)]
 
-    for kind in ("keras", "v1"):
+    for kind in ("keras", "scaled", "v1"):
         module = compat_v1.V1Module(function)
         module.build(tf.TensorSpec([None, 4]))
         variables = list(module.trainable_variables)
         if kind == "keras":
             optimizer = keras.optimizers.Adam(0.01)
+        elif kind == "scaled":
+            optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01), initial_scale=1.0)
         else:
             optimizer = v1.train.AdamOptimizer(0.01, epsilon=1e-7)
             # This one makes its slots with its first step.
