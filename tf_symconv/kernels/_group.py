@@ -55,7 +55,7 @@ class GroupMap(KernelMap):
         kernel = tf.convert_to_tensor(kernel)
         shape = static_shape(kernel)
         order = self._group_for(split_shape(shape)[0]).order
-        return tf.reshape(kernel, (*shape[:-1], shape[-1] // order, order))[..., 0]
+        return tf.gather(tf.reshape(kernel, (*shape[:-1], shape[-1] // order, order)), 0, axis=-1)
 
     def project(self, kernel: tf.Tensor) -> tf.Tensor:
         kernel = tf.convert_to_tensor(kernel)
