@@ -1,5 +1,6 @@
 """Plain models compute what structured ones do, and load where the library is not installed."""
 
+import inspect
 import subprocess
 import sys
 import textwrap
@@ -8,7 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.layers.cases import CASES
 from tf_symconv import initializers, layers, models
@@ -138,14 +138,28 @@ def test_what_needs_fixed_sizes_says_so(layer):
         models.materialize(model)
 
 
-def test_mixed_precision_is_kept():
-    model = keras.Sequential(
-        [keras.Input((8, 8, 3)), layers.SymmetricConv2D(4, 3, dtype="mixed_float16", activation="relu")]
-    )
-    plain = models.materialize(randomise(model))
-    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
-    assert plain.layers[0].dtype_policy.name == "mixed_float16" and plain(x).dtype == tf.float16
-    agree(plain, model, x, atol=2e-2)
+@rows
+def test_precision_is_kept(case):
+    for policy, tolerance in (("mixed_bfloat16", 0.1), ("float64", 1e-6)):
+        model = randomise(case.make_model(dtype=policy))
+        plain, ours = models.materialize(model)(case.inputs()), model(case.inputs())
+        assert plain.dtype == ours.dtype == keras.dtype_policies.get(policy).compute_dtype
+        np.testing.assert_allclose(*(np.asarray(y, "float64") for y in (plain, ours)), atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [c for c in CASES if c.arguments.get("padding") != "causal"],
+    ids=lambda case: case.id,
+)
+def test_channels_first_stay_first(case):
+    parameters = inspect.signature(case.layer).parameters
+    layer = case.make(**({"data_format": "channels_first"} if "data_format" in parameters else {"axis": 1}))
+    x = np.moveaxis(case.inputs(), -1, 1)
+    model = randomise(keras.Sequential([keras.Input(x.shape[1:]), layer]))
+    plain = models.materialize(model)
+    agree(plain, model, x)
+    assert is_plain(plain)
 
 
 def test_training_aids_of_the_library_are_dropped_from_stock_layers():

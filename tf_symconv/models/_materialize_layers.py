@@ -116,9 +116,11 @@ def _twins(layer: Any) -> Replacement:
     if layer.reduction == "concat":
         if layer.groups == 1:
             return _convolution(layer, np.concatenate([kernel, flipped], axis=-1))
-        merge: Any = keras.layers.Concatenate(-1 if layer.data_format == "channels_last" else 1)
+        merge: Any = keras.layers.Concatenate(
+            -1 if layer.data_format == "channels_last" else 1, dtype=layer.dtype_policy
+        )
     else:
-        merge = {"max": keras.layers.Maximum, "min": keras.layers.Minimum}[layer.reduction]()
+        merge = {"max": keras.layers.Maximum, "min": keras.layers.Minimum}[layer.reduction](dtype=layer.dtype_policy)
     # Adding one bias to both changes the maximum by it, and an activation after that sees what it saw.
     pair = [
         Replacement(_stock(layer, _stock_class(layer), name=name, activation=None, **common), (one, *bias))
@@ -142,7 +144,7 @@ def _fourier(layer: Any) -> Replacement:
             pieces = [_cut(x, axis, slice(length - before % length, None))] if before % length else []
             pieces += [x] * (before // length + 1 + after // length)
             pieces += [_cut(x, axis, slice(0, after % length))] if after % length else []
-            x = keras.layers.Concatenate(axis)(pieces) if len(pieces) > 1 else x
+            x = keras.layers.Concatenate(axis, dtype=layer.dtype_policy)(pieces) if len(pieces) > 1 else x
         return conv.layer(x)
 
     return _model(layer, call, shape[1:], [conv])
@@ -164,9 +166,9 @@ def _repeated(layer: Any) -> tuple[np.ndarray, ...]:
 def _group_pooling(layer: Any) -> Replacement:
     shape = _input_shape(layer)
     axis, order = layer.axis % len(shape), groups.get(layer.group, 2).order
-    merge: Any = {"max": keras.layers.Maximum, "mean": keras.layers.Average}[layer.reduction]()
+    kind: Any = {"max": keras.layers.Maximum, "mean": keras.layers.Average}[layer.reduction]
+    merge = kind(dtype=layer.dtype_policy)
     sizes = [size if index == axis else None for index, size in enumerate(shape)]
-    # Without a second element there is nothing to merge; every group of the table has one.
     return _model(layer, lambda x: merge([_cut(x, axis, slice(g, None, order)) for g in range(order)]), sizes[1:], [])
 
 
@@ -205,10 +207,14 @@ def _top_k(layer: Any) -> Replacement:
 
     def call(x: Any) -> Any:
         last = layer.data_format == "channels_last"
-        top: Any = keras.ops.top_k(keras.layers.Permute((2, 1))(x) if last else x, layer.k)
-        return keras.layers.Permute((2, 1))(top[0]) if last else top[0]
+        top: Any = keras.ops.top_k(_swap_axes(layer, x) if last else x, layer.k)
+        return _swap_axes(layer, top[0]) if last else top[0]
 
     return _model(layer, call, shape[1:], [])
+
+
+def _swap_axes(layer: Any, x: Any) -> Any:
+    return keras.layers.Permute((2, 1), dtype=layer.dtype_policy)(x)
 
 
 def _global_convolution(layer: Any) -> Replacement:
@@ -228,12 +234,12 @@ def _global_convolution(layer: Any) -> Replacement:
 
     def call(x: Any) -> Any:
         if len(shape) == 2:
-            x = keras.layers.Reshape((-1, 1))(x)
+            x = keras.layers.Reshape((-1, 1), dtype=layer.dtype_policy)(x)
         elif not last:
-            x = keras.layers.Permute((2, 1))(x)
+            x = _swap_axes(layer, x)
         everything = keras.ops.sum(x, axis=1, keepdims=True)
-        outputs = activate(keras.layers.Add()([position.layer(x), total.layer(everything)]))
-        return outputs if last else keras.layers.Permute((2, 1))(outputs)
+        outputs = activate(keras.layers.Add(dtype=layer.dtype_policy)([position.layer(x), total.layer(everything)]))
+        return outputs if last else _swap_axes(layer, outputs)
 
     return _model(layer, call, shape[1:], [position, total])
 
