@@ -132,8 +132,8 @@ class GConv2D(_old_convolutions.GConv, StructuredConv, keras.layers.Conv2D):
 
     Example:
         >>> layer = GConv2D(8, 3, "Z2", "D4", padding="same")
-        >>> layer(tf.zeros((1, 9, 9, 3))).shape.as_list(), layer.latent.shape
-        ([1, 9, 9, 64], (3, 3, 3, 8))
+        >>> layer(tf.zeros((1, 9, 9, 3))).shape.as_list(), layer.latent.shape.as_list()
+        ([1, 9, 9, 64], [3, 3, 3, 8])
     """
 
 

@@ -484,17 +484,25 @@ def test_a_script_finds_the_layers_under_their_old_paths(tmp_path, capfd):
 
 def test_without_keras_2_the_paths_say_what_is_missing(tmp_path, capfd, monkeypatch):
     monkeypatch.setenv("TF_USE_LEGACY_KERAS", "0")
+    for name in ("custom_layers", "symmetric_layers_tf1"):
+        (tmp_path / f"{name}.py").write_text("print('the one beside the script')\n")
     script = tmp_path / "script.py"
     script.write_text(
         "import keras_gcnn.transform_filter\n"
-        "for name in ('keras_gcnn.layers', 'custom_layers', 'symmetric_layers_tf1'):\n"
+        "for name in ('keras_gcnn.layers', 'symmetric_layers_tf1', 'custom_layers'):\n"
         "    try:\n"
         "        __import__(name)\n"
         "    except ModuleNotFoundError as error:\n"
         "        print(error)\n"
     )
-    assert compat_v1.run(script) == 0
-    assert capfd.readouterr().out.splitlines() == [
-        f"import {name} needs Keras 2, the package tf-keras: pip install 'tf_symconv[tf1]' brings it."
-        for name in ("keras_gcnn.layers", "custom_layers", "symmetric_layers_tf1")
+    assert compat_v1.run(script, keep=["custom_layers"]) == 0
+    out, err = capfd.readouterr()
+    assert out.splitlines() == [
+        *(
+            f"import {name} needs Keras 2, the package tf-keras: pip install 'tf_symconv[tf1]' brings it."
+            for name in ("keras_gcnn.layers", "symmetric_layers_tf1")
+        ),
+        "the one beside the script",
     ]
+    assert "--keep=symmetric_layers_tf1 imports the latter" in err
+    assert "--keep=custom_layers" not in err
