@@ -463,7 +463,7 @@ def test_keras_is_imported_when_a_layer_is_used():
 @NEEDS_KERAS_2
 def test_a_script_finds_the_layers_under_their_old_paths(tmp_path, capfd):
     script = HERE / "scripts/old_layers_tf1.py"
-    status = compat_v1.run(script, [str(GOLDEN / "tf1_15_golden.npz"), str(tmp_path / "model.h5")])
+    status = compat_v1.run(script, [str(GOLDEN / "tf1_15_golden.npz"), f"{tmp_path}/model.h5", f"{tmp_path}/weights"])
     out, err = capfd.readouterr()
     assert status == 0, err
     assert out.splitlines() == [
@@ -480,6 +480,28 @@ def test_a_script_finds_the_layers_under_their_old_paths(tmp_path, capfd):
         "symmetric_conv2d_1/bias_h",
         "sequence (5, 2, 3) [(1, 1, 3), (1, 1, 3), (1, 1, 3)]",
     ]
+
+    # What it trained with Keras 2 goes into the same layers for Keras 3.
+    model = keras.Sequential(
+        [
+            keras.Input((9, 9, 1)),
+            compat_v1.Conv2DTiledKernel(4, (1, 3), (3, 1)),
+            compat_v1.GConv2D(4, 3, "Z2", "D4", padding="same"),
+            compat_v1.GBatchNorm("D4"),
+            keras.layers.Activation("relu"),
+            compat_v1.GConv2D(4, 3, "D4", "D4", padding="same"),
+            compat_v1.GroupPool("D4"),
+            compat_v1.SymmetricConv2D(4, 3, {"h": 2}, padding="same"),
+            compat_v1.SymmetricConv2DTranspose(4, 3, symmetry={"hv": 4}, padding="same"),
+            compat_v1.SymmetricConv2D(8, 3, {"h": 4, "v": 4}, padding="same"),
+            compat_v1.CustomConv2D(3),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.load_weights(tmp_path / "weights.h5")
+    with np.load(tmp_path / "weights.npz") as found:
+        close(model.predict(found["x"], verbose=0), found["y"], 1e-5)
 
 
 def test_without_keras_2_the_paths_say_what_is_missing(tmp_path, capfd, monkeypatch):

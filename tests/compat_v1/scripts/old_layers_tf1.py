@@ -52,6 +52,8 @@ norm = [layer for layer in model.layers if isinstance(layer, GBatchNorm)][0]
 print("moving", bool((norm.get_weights()[3] != 1).all()))
 model.save(sys.argv[2])
 again = load_model(sys.argv[2])
+model.save_weights(sys.argv[3] + ".h5")
+np.savez(sys.argv[3] + ".npz", x=data, y=model.predict(data, verbose=0))
 print("again", np.allclose(again.predict(data, verbose=0), model.predict(data, verbose=0), atol=1e-6))
 print(" ".join(v.op.name for layer in model.layers for v in layer.weights if "symmetric" in layer.name))
 
