@@ -177,6 +177,18 @@ def test_training_aids_of_the_library_are_dropped_from_stock_layers():
     agree(plain, model, np.ones((1, 6, 6, 2), "float32"))
 
 
+def test_activations_that_keras_cannot_look_up_are_kept():
+    def double(x):
+        return 2.0 * x
+
+    image = keras.Input((6, 6, 2))
+    x = layers.SymmetricConv2D(4, 3, activation=double)(image)
+    x = layers.TwinFlipConv2D(4, 3, activation=keras.layers.LeakyReLU())(x)
+    x = keras.layers.Activation(double)(keras.layers.Dense(3, activation=lambda t: t - 1.0)(x))
+    model = randomise(keras.Model(image, x))
+    agree(models.materialize(model), model, np.random.default_rng(0).normal(size=(2, 6, 6, 2)).astype("float32"))
+
+
 def test_a_frozen_layer_stays_frozen():
     model = keras.Sequential(
         [keras.Input((6, 6, 2)), layers.SymmetricConv2D(4, 3, trainable=False), layers.TwinFlipConv2D(4, 3)]

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from tf_symconv import groups, layers
-from tf_symconv.models._rebuild import Replacement
+from tf_symconv.models._rebuild import Replacement, live_activation
 from tf_symconv.ops._resampling import resampling_matrix
 
 _TRAINING = ("_initializer", "_regularizer", "_constraint")
@@ -38,8 +38,7 @@ def _stock(layer: Any, stock: Any, **changes: Any) -> Any:
     """Return a stock layer with the arguments of ``layer`` that it has, without what matters in training only."""
     known = {name for name in inspect.signature(stock).parameters if not name.endswith(_TRAINING)}
     config = {name: value for name, value in layer.get_config().items() if name in known | {"name", "trainable"}}
-    objects = {name: getattr(layer, name) for name in ("activation",) if name in config}
-    arguments = {**config, **objects, "dtype": layer.dtype_policy, **changes}
+    arguments = {**config, **live_activation(layer, config), "dtype": layer.dtype_policy, **changes}
     return stock(**{name: value for name, value in arguments.items() if not name.startswith("lora_")})
 
 
@@ -247,7 +246,7 @@ def _global_convolution(layer: Any) -> Replacement:
 def _activation(layer: Any) -> Callable[[Any], Any]:
     if layer.activation in (None, keras.activations.linear):
         return lambda x: x
-    return keras.layers.Activation(layer.activation, dtype=layer.dtype_policy)
+    return keras.layers.Activation(**live_activation(layer, layer.get_config()), dtype=layer.dtype_policy)
 
 
 def _input_shape(layer: Any) -> tuple[int | None, ...]:

@@ -65,7 +65,16 @@ def copy_layer(layer: Any) -> Any:
         shape = layer._output_shape
         arguments = {"mask": layer.mask, "arguments": layer.arguments, "dtype": layer.dtype_policy}
         return keras.layers.Lambda(layer.function, output_shape=shape, **arguments, **config)
-    return type(layer).from_config(layer.get_config())
+    config = layer.get_config()
+    return type(layer).from_config({**config, **live_activation(layer, config)})
+
+
+def live_activation(layer: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the activation of a layer as the function that it is, which may be one that Keras cannot look up."""
+    activation = getattr(layer, "activation", None)
+    if "activation" not in config or not callable(activation):
+        return {}
+    return {"activation": copy_layer(activation) if isinstance(activation, keras.layers.Layer) else activation}
 
 
 def is_graph(layer: Any) -> bool:

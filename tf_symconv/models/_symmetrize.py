@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_symconv import kernels, layers
 from tf_symconv.models._penalty import SymmetryPenalty
-from tf_symconv.models._rebuild import Replacement, is_graph, rebuild
+from tf_symconv.models._rebuild import Replacement, is_graph, live_activation, rebuild
 from tf_symconv.models._summary import symmetry_label
 
 _TWINS: dict[type, Any] = {
@@ -250,8 +250,9 @@ def _twin(layer: Any, symmetry: Any, parity: Any) -> Any:
     """Return the unbuilt symmetric layer with the arguments of a convolution of Keras."""
     config = layer.get_config()
     # As they are, not as the configuration describes them: functions and classes need not be registered.
-    kinds = ("activation", "_initializer", "_regularizer", "_constraint")
+    kinds = ("_initializer", "_regularizer", "_constraint")
     objects = {name: getattr(layer, name) for name in config if name.endswith(kinds) and hasattr(layer, name)}
     objects = {name: None if isinstance(each, SymmetryPenalty) else each for name, each in objects.items()}
+    objects.update(live_activation(layer, config))
     arguments = {"symmetry": symmetry, "parity": parity, "dtype": layer.dtype_policy}
     return _TWINS[type(layer)](**{**config, **objects, **arguments})
