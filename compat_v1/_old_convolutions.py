@@ -13,7 +13,7 @@ from tf_symconv.modules._group_conv import GroupKernel
 from tf_symconv.modules._structured import Structured
 from tf_symconv.modules._tiled import TiledKernel
 
-__all__ = ["ORDERS", "CustomConv", "GConv", "OldKernel", "TiledConv", "group_order", "one_of"]
+__all__ = ["ORDERS", "CustomConv", "GConv", "OldKernel", "TiledConv", "fresh", "group_order", "one_of"]
 
 #: The stabilisers of the plane groups by their old names, and their orders.
 ORDERS = {"Z2": 1, "C4": 4, "D4": 8}
@@ -37,6 +37,16 @@ def one_of(argument: str, value: Any, among: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in among:
         raise ValueError(f"{argument} must be one of {', '.join(map(repr, among))}. Received: {argument}={value!r}")
     return value
+
+
+def fresh(initializer: Any) -> Any:
+    """Return an initialiser that draws other values: those of today give every variable of a shape the same ones.
+
+    One with a seed keeps it, and one that is a function is left as it is.
+    """
+    if hasattr(initializer, "get_config") and hasattr(initializer, "from_config"):
+        return type(initializer).from_config(initializer.get_config())
+    return initializer
 
 
 class DrawnAsStored:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from tf_symconv import ops
-from tf_symconv.compat_v1._old_convolutions import group_order, one_of
+from tf_symconv.compat_v1._old_convolutions import fresh, group_order, one_of
 
 if TYPE_CHECKING:
     from tf_symconv.modules._structured import _Layer
@@ -219,7 +219,7 @@ class GlobalConv(_Layer):
             )
         cell = (1, 1 if len(shape) == 2 else int(shape[2]), self.filters)
         self.kernel = self.add_weight(name="kernel", shape=cell, initializer=self.kernel_initializer)
-        self.surround = self.add_weight(name="surround", shape=cell, initializer=self.kernel_initializer)
+        self.surround = self.add_weight(name="surround", shape=cell, initializer=fresh(self.kernel_initializer))
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(1, 1, self.filters), initializer=self.bias_initializer)
         self.built = True

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_symconv.compat_v1._old_convolutions import one_of
+from tf_symconv.compat_v1._old_convolutions import fresh, one_of
 from tf_symconv.kernels import FlipBank, KernelMap, draw_latent, swap_channels
 from tf_symconv.modules._structured import Structured
 
@@ -39,15 +39,19 @@ class _Parts:
 class _PartOf:
     """Draws a part of the unique filters as our layers draw all of them: the initialiser sees the whole kernel."""
 
-    def __init__(self, base: Callable[..., Any], kernel_map: KernelMap, kernel_shape: Sequence[int]) -> None:
+    def __init__(
+        self, base: Callable[..., Any], kernel_map: KernelMap, kernel_shape: Sequence[int], start: int
+    ) -> None:
         self.base = base
         self.kernel_map = kernel_map
         self.kernel_shape = tuple(kernel_shape)
+        self.start = start
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
         """Return the value of a variable of this shape."""
         del kwargs
-        return draw_latent(self.base, self.kernel_map, self.kernel_shape, dtype)[..., : int(shape[-1])]
+        latent = draw_latent(self.base, self.kernel_map, self.kernel_shape, dtype)
+        return latent[..., self.start : self.start + int(shape[-1])]
 
 
 class SymmetricConv(Structured):
@@ -114,17 +118,23 @@ class SymmetricConv(Structured):
         add = super(Structured, self).add_weight
         if name == "kernel":
             self.kernel_shape = shape = tuple(kwargs.pop("shape"))
-            if self.fans == "kernel":
-                kwargs["initializer"] = _PartOf(kwargs["initializer"], self.kernel_map, shape)
             *cell, _ = self.kernel_map.latent_shape(shape)
-            unique = self._unique
-            return [add(*args, name=_KERNELS[block], shape=(*cell, unique[block]), **kwargs) for block in unique]
+            base, start, parts = kwargs.pop("initializer"), 0, []
+            for block, unique in self._unique.items():
+                draw = fresh(base) if self.fans == "variable" else _PartOf(base, self.kernel_map, shape, start)
+                parts.append(add(*args, name=_KERNELS[block], shape=(*cell, unique), initializer=draw, **kwargs))
+                start += unique
+            return parts
         if name == "bias" and not self.share_bias:
             return [add(*args, name=name, **kwargs)]
         if name == "bias":
             del kwargs["shape"]
-            blocks = [block for block in _BIAS_ORDERS[self.bias_order] if block in self._unique]
-            return [add(*args, name=f"bias_{block}", shape=(self._unique[block],), **kwargs) for block in blocks]
+            base = kwargs.pop("initializer")
+            return [
+                add(*args, name=f"bias_{block}", shape=(self._unique[block],), initializer=fresh(base), **kwargs)
+                for block in _BIAS_ORDERS[self.bias_order]
+                if block in self._unique
+            ]
         return add(*args, name=name, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

@@ -334,6 +334,29 @@ def test_initialisers_see_the_variables_unless_told_otherwise():
         assert shapes(make, fans="kernel") == new
 
 
+def test_variables_of_one_layer_start_apart():
+    old = compat_v1.SymmetricConv2D(8, 3, {"h": 4, "v": 4}, bias_initializer="normal")
+    old(IMAGES)
+    (h, v), (bias_v, bias_h) = old.get_weights()[:2], old.get_weights()[2:]
+    assert np.abs(h - v).max() > 0.01
+    assert np.abs(bias_h - bias_v).max() > 0.001
+    old = compat_v1.GlobalConv1D(8)
+    old(IMAGES[0])
+    assert np.abs(old.get_weights()[0] - old.get_weights()[1]).max() > 0.01
+
+
+def test_with_the_fans_of_the_kernel_they_start_as_the_tf2_layer():
+    arguments = {"symmetry": {"h": 4, "v": 2}, "kernel_initializer": keras.initializers.HeNormal(5)}
+    old, new = compat_v1.SymmetricConv2D(8, 3, fans="kernel", **arguments), layers.FlipBankConv2D(8, 3, **arguments)
+    close(old(IMAGES), new(IMAGES))
+    arguments["symmetry"] = {"v": 4}
+    old = compat_v1.SymmetricConv2DTranspose(6, 3, orbits="filters", fans="kernel", **arguments)
+    close(old(IMAGES), layers.FlipBankConv2DTranspose(6, 3, **arguments)(IMAGES))
+    arguments = {"kernel_initializer": keras.initializers.HeNormal(5), "use_bias": False}
+    old = compat_v1.GConv2D(2, 3, "C4", "C4", fans="kernel", **arguments)
+    close(old(IMAGES), layers.GroupConv2D(8, 3, group="c4", input_group="c4", **arguments)(IMAGES))
+
+
 ALL = {
     "tiled": lambda: compat_v1.Conv2DTiledKernel(4, (1, 2), (3, 1), padding="same", kernel_regularizer="l2"),
     "spread": lambda: compat_v1.CustomConv2D(8, fans="kernel", padding="same"),
