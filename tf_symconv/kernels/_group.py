@@ -39,8 +39,8 @@ class GroupMap(KernelMap):
                 below = channels // multiple * multiple
                 nearest = f"{below} or {below + multiple}" if below else f"{multiple}"
                 raise ValueError(
-                    f"The group {self.group!r} needs a multiple of {multiple} {name} channels; the nearest is {nearest}."
-                    f" Received: {channels} {name} channels"
+                    f"The group {self.group!r} needs a multiple of {multiple} {name} channels; the nearest is "
+                    f"{nearest}. Received: {channels} {name} channels"
                 )
         return (*spatial, inputs, outputs // order)
 
