@@ -7,10 +7,27 @@ The subpackages are imported when they are first used, so that a process which n
 import importlib
 import importlib.metadata
 import types
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tf_symconv import (
+        compat_v1,
+        datasets,
+        groups,
+        initializers,
+        kernels,
+        layers,
+        models,
+        modules,
+        ops,
+        plotting,
+        serving,
+    )
 
 __version__ = importlib.metadata.version("tf_symconv")
 
-_SUBMODULES = (
+__all__ = [
+    "__version__",
     "compat_v1",
     "datasets",
     "groups",
@@ -22,13 +39,11 @@ _SUBMODULES = (
     "ops",
     "plotting",
     "serving",
-)
-
-__all__ = ["__version__", *_SUBMODULES]
+]
 
 
 def __getattr__(name: str) -> types.ModuleType:
-    if name in _SUBMODULES:
+    if name in __all__:
         return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
