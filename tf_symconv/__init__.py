@@ -4,25 +4,12 @@ The subpackages are imported when they are first used, so that a process which n
 (``tf_symconv.serving`` without TensorFlow, the kernel maps without Keras) pays for that part only.
 """
 
+# The names below are there on demand, which pyright cannot see.
+# pyright: reportUnsupportedDunderAll=false
+
 import importlib
 import importlib.metadata
 import types
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tf_symconv import (
-        compat_v1,
-        datasets,
-        groups,
-        initializers,
-        kernels,
-        layers,
-        models,
-        modules,
-        ops,
-        plotting,
-        serving,
-    )
 
 __version__ = importlib.metadata.version("tf_symconv")
 
