@@ -46,7 +46,7 @@ def save(version_dir: Path, examples: Mapping[str, Examples]) -> None:
             members.update({f"{kind}/{signature}/{name}": _stored(array) for name, array in arrays.items()})
     file = version_dir / EXAMPLES_PATH
     file.parent.mkdir(exist_ok=True)
-    np.savez_compressed(file, allow_pickle=False, **members)
+    np.savez_compressed(file, **members)
 
 
 def load(version_dir: Path, signatures: Mapping[str, Signature]) -> dict[str, Examples]:
