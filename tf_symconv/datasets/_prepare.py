@@ -26,6 +26,8 @@ def import_tfds() -> Any:
     try:
         import tensorflow_datasets as tfds
 
+        if not hasattr(tfds, "core"):  # The package swallows what keeps it from being imported.
+            raise ImportError("it does not import; before TensorFlow 2.20 it needs 'tensorflow-metadata<1.18'")
         importlib.import_module("tf_symconv.datasets._digits")
     except ImportError as error:
         raise ImportError(f"Data sets need TensorFlow Datasets ({error}): pip install 'tf_symconv[data]'") from error
