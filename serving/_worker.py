@@ -7,6 +7,7 @@ is started again for the next request.
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ import numpy as np
 __all__ = ["Crash", "Hang", "Worker"]
 
 _STDERR_TAIL = 4096  # bytes
+# The first line of a fatal error, as Abseil logs it and, before TensorFlow 2.20, as TensorFlow did.
+_FATAL = re.compile(r"F\d{4} |[\d-]{10} [\d:.]+: F ")
 _EXIT_WAIT = 10  # seconds that a process gets to end after its last word
 
 
@@ -155,7 +158,7 @@ class Worker:
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, size - _STDERR_TAIL))
         lines = self._stderr.read().decode(errors="replace").splitlines()
-        fatal = [line.partition("] ")[2] for line in lines if line.startswith("F")]
+        fatal = [line.partition("] ")[2] for line in lines if _FATAL.match(line)]
         python = [line for line in lines[-1:] if "Error" in line]
         return ": ".join([death, *(fatal or python)[-1:]])
 
