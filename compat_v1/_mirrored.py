@@ -55,7 +55,7 @@ def symmetric_convolution(
     n_filters: int,
     size: Sequence[int],
     name: str,
-    dilations: Sequence[int] = (1, 1, 1, 1),
+    dilations: Sequence[int] = [1, 1, 1, 1],
     *,
     reduce: Literal["max", "min", "sum", "mean"] = "max",
     pairwise: bool = False,

@@ -45,7 +45,7 @@ def run(script: str | os.PathLike[str], args: Sequence[str] = (), *, keep: Seque
     """
     path = os.fspath(script)
     if not Path(path).is_file():
-        raise ValueError(f"The script is a file. Received: script={path!r}")
+        raise ValueError(f"The script must be a file. Received: script={path!r}")
     environment = dict(os.environ)
     if importlib.util.find_spec("tf_keras") is not None:
         environment.setdefault("TF_USE_LEGACY_KERAS", "1")

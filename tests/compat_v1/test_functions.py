@@ -234,3 +234,9 @@ def test_bad_spectral_layers_are_refused(graph):
         compat_v1.fft_conv_pure(v1.placeholder(tf.float32, [1, None, 4, 1]), 1, 3, 3, 1)
     with pytest.raises(ValueError, match=r"\(1, 1, 3, 3\) for 'c'. Received: shape=\(1, 1, 3, 4\)"):
         compat_v1.fft_conv(x, 1, 3, 3, 1, name="c", initialization={"c": np.zeros((1, 1, 3, 4))})
+
+
+def test_the_twin_flip_has_the_signature_of_the_original():
+    parameters = list(inspect.signature(compat_v1.symmetric_convolution).parameters.values())[:5]
+    assert [p.name for p in parameters] == ["input_tensor", "n_filters", "size", "name", "dilations"]
+    assert parameters[4].default == [1, 1, 1, 1]

@@ -199,7 +199,11 @@ def test_modules_beside_the_script_can_be_kept(tmp_path, capfd):
 
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
-    [([], 1, "takes a SCRIPT.py"), (["/nowhere.py"], 1, "The script is a file"), (["--kep=x"], 2, "Unknown command")],
+    [
+        ([], 1, "takes a SCRIPT.py"),
+        (["/nowhere.py"], 1, "The script must be a file"),
+        (["--kep=x"], 2, "Unknown command"),
+    ],
 )
 def test_mistakes_get_one_line(capfd, arguments, status, message):
     found, out, err = run_v1(capfd, *arguments)
