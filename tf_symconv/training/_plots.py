@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLOURS = {SYMMETRIC: "#1f5fbf", PLAIN: "#d9772b"}
-_INK = "#222933"
+INK = "#222933"
 _GRID = "#e3e7ec"
 _WIDTH_INCHES = 9.6
 _LAYERS = 2
@@ -40,19 +40,21 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
             )
             axes.plot(epochs, held_out, linewidth=1.9, label=f"{role}, validation", **line)
     loss.set_yscale("log")
-    _dress(loss, "Loss (cross-entropy)")
-    _dress(accuracy, "Accuracy")
-    accuracy.legend(loc="lower right", fontsize=8, frameon=False, labelcolor=_INK)
+    dress(loss, "Loss (cross-entropy)", "epoch")
+    dress(accuracy, "Accuracy", "epoch")
+    for axes in (loss, accuracy):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    accuracy.legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
     return figure
 
 
-def _dress(axes: "Axes", title: str) -> None:
-    axes.set_title(title, fontsize=10, color=_INK, loc="left")
-    axes.set_xlabel("epoch", fontsize=9, color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+def dress(axes: "Axes", title: str, across: str) -> None:
+    """Give a picture of curves its title, the name of what runs across, and the looks of all pictures."""
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.set_xlabel(across, fontsize=9, color=INK)
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(which="both", labelsize=8, colors=_INK, length=0)
+    axes.tick_params(which="both", labelsize=8, colors=INK, length=0)
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
         spine.set_color("#9aa3ad")
