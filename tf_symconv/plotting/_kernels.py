@@ -1,25 +1,18 @@
-"""Pictures of kernels.
+"""Pictures of kernels."""
 
-Needs the extra ``plot``: ``pip install 'tf_symconv[plot]'``. Figures are made without ``pyplot``: no window, no global
-state, any thread. Save one with ``figure.savefig("kernels.png")``; notebooks show it as the value of a cell.
-"""
-
-import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tf_symconv.plotting._figure import INK, SPACE_INCHES, check_count, flat_picture, frame, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["plot_kernels"]
-
 _KERNEL_INCHES = 0.62
 _WEIGHT_INCHES = 0.11  # at least
-_SPACE_INCHES = 0.09
 _COLUMNS = 16
-_GAP = 1  # cells between the depth slices of a 3-D kernel
 
 
 def plot_kernels(
@@ -61,10 +54,10 @@ def plot_kernels(
         8
     """
     for name, value in (("max_filters", max_filters), ("max_channels", max_channels)):
-        _check_count(name, value)
+        check_count(name, value)
     kernel, default_title = _kernel_of(layer_or_kernel)
     pictures = [
-        [_picture(kernel[..., channel, filter_]) for filter_ in range(min(kernel.shape[-1], max_filters))]
+        [flat_picture(kernel[..., channel, filter_], np.nan) for filter_ in range(min(kernel.shape[-1], max_filters))]
         for channel in range(min(kernel.shape[-2], max_channels))
     ]
     if len(pictures) == 1:
@@ -83,9 +76,9 @@ def _draw(
     height, width = pictures[0][0].shape
     if figure is None:
         weight = max(_WEIGHT_INCHES, _KERNEL_INCHES / max(height, width))
-        figure = _new_figure(
-            max(0.065 * len(title), columns * (width * weight + _SPACE_INCHES)),
-            rows * (height * weight + _SPACE_INCHES) + (0.3 if title else 0),
+        figure = new_figure(
+            max(0.065 * len(title), columns * (width * weight + SPACE_INCHES)),
+            rows * (height * weight + SPACE_INCHES) + (0.3 if title else 0),
         )
     grid = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
@@ -95,23 +88,10 @@ def _draw(
                 axes.remove()
                 continue
             axes.imshow(pictures[row][column], cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                spine.set(color="#c4c9d0", linewidth=0.6)
+            frame(axes)
     if title:
-        figure.suptitle(title, fontsize=9, color="#222933")
+        figure.suptitle(title, fontsize=9, color=INK)
     return figure
-
-
-def _new_figure(width: float, height: float) -> "Figure":
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ImportError as error:
-        raise ImportError(f"Pictures need matplotlib ({error}): pip install 'tf_symconv[plot]'") from error
-    pad = _SPACE_INCHES / 2
-    layout = ConstrainedLayoutEngine(w_pad=pad, h_pad=pad, wspace=0, hspace=0)
-    return Figure(figsize=(width, height), dpi=144, layout=layout, facecolor="white")
 
 
 def _kernel_of(source: Any) -> tuple[np.ndarray, str]:
@@ -141,22 +121,3 @@ def _kernel_of(source: Any) -> tuple[np.ndarray, str]:
     if not np.isfinite(kernel).all():
         raise ValueError(f"The weights of a kernel must be finite. Received: {title or 'a kernel'} with others")
     return kernel, title
-
-
-def _picture(kernel: np.ndarray) -> np.ndarray:
-    """Lay a kernel of shape ``size`` out as a matrix; gaps are NaN."""
-    if kernel.ndim == 1:
-        return kernel[np.newaxis]
-    if kernel.ndim == 2:
-        return kernel
-    gap = np.full((kernel.shape[1], _GAP), np.nan)
-    return np.concatenate([part for depth_slice in kernel for part in (gap, depth_slice)][1:], axis=1)
-
-
-def _check_count(name: str, value: Any) -> None:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer. Received: {name}={value!r}") from None
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1. Received: {name}={value!r}")
