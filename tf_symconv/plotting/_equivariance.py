@@ -114,7 +114,7 @@ def _name_rows(axes: "Axes", report: Any, errors: np.ndarray) -> None:
     axes.set_yticks(range(len(report.layers)), [layer.name for layer in report.layers])
     for place, (label, layer) in enumerate(zip(axes.get_yticklabels(), report.layers, strict=True)):
         if layer.worst > report.tolerance:
-            label.set_color(_BAD)
+            label.set(color=_BAD, fontweight="bold" if layer is report.first else "normal")
         if np.isnan(errors[place]).any():
             axes.axhspan(place - 0.5, place + 0.5, color="#f1f2f4", zorder=0.5)
             axes.text(

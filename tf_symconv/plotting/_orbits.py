@@ -75,7 +75,7 @@ def plot_orbits(
             max(0.065 * len(title) + 0.1, columns * (width * cell + gap)),
             rows * (height * cell + gap) + (0.3 if title else 0) + (0.2 if names.remark else 0),
         )
-    inches = figure.bbox.width / figure.get_figure(root=True).dpi / (columns * width)
+    inches = figure.bbox.width / figure.dpi / (columns * width)
     grid = figure.subplots(rows, columns, squeeze=False)
     for row in range(rows):
         for column in range(columns):
@@ -107,7 +107,7 @@ class _Names:
     def text(self, cell: tuple) -> str:
         """Return what is written into a cell."""
         terms = []
-        for weight, coefficient in cell:
+        for weight, coefficient in sorted(cell, key=lambda term: self._place[term[0]]):
             sign = _MINUS if coefficient < 0 else ""
             size = abs(coefficient)
             number = "" if len(cell) > 1 or np.isclose(size, 1) else f"{size:.2g}"
@@ -142,14 +142,10 @@ def _draw(axes: "Axes", table: np.ndarray, names: _Names, inches: float) -> None
             continue
         colour = names.colour(cell)
         picture[row, column, :3] = colour
-        hatch = {} if cell else {"hatch": "////", "hatch_linewidth": 0.6}
-        axes.add_patch(
-            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="white" if cell else "#b6bdc6", lw=0.8)
-        )
-        if hatch:
-            axes.patches[-1].set(**hatch)
+        edge = {"edgecolor": "white"} if cell else {"edgecolor": "#b6bdc6", "hatch": "////"}
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, linewidth=0.8, **edge))
         text = names.text(cell)
-        size = 72 * inches * min(0.52, 0.95 / max(1, 0.62 * len(text)))
+        size = 72 * inches * min(0.52, 1.2 / max(1, len(text)))
         if text and size >= _SMALLEST_TEXT:
             ink = INK if colour.mean() > 0.5 else "white"
             axes.text(column, row, text, ha="center", va="center_baseline", fontsize=size, color=ink)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 NO_CELL: Any = None
 
 _MOST_TERMS = 2
+_LONGEST_LABEL = 44
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +100,8 @@ def _label(kernel_map: "KernelMap") -> str:
     from tf_symconv import groups, kernels
 
     names = [*groups.names(3), "circular", "free"]
-    return next((name for name in names if kernels.get(name) == kernel_map), type(kernel_map).__name__)
+    written = repr(kernel_map) if len(repr(kernel_map)) <= _LONGEST_LABEL else type(kernel_map).__name__
+    return next((name for name in names if kernels.get(name) == kernel_map), written)
 
 
 def _spatial_panel(
