@@ -142,7 +142,7 @@ def _draw(axes: "Axes", table: np.ndarray, names: _Names, inches: float) -> None
             continue
         colour = names.colour(cell)
         picture[row, column, :3] = colour
-        edge = {"edgecolor": "white"} if cell else {"edgecolor": "#b6bdc6", "hatch": "////"}
+        edge: dict[str, Any] = {"edgecolor": "white"} if cell else {"edgecolor": "#b6bdc6", "hatch": "////"}
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, linewidth=0.8, **edge))
         text = names.text(cell)
         size = 72 * inches * min(0.52, 1.2 / max(1, len(text)))
