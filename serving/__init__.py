@@ -1,4 +1,4 @@
-"""Verified SavedModels for TensorFlow Serving.
+"""Verified SavedModels for TensorFlow Serving, and what runs and calls a server.
 
 Nothing here imports the TensorFlow Python package before it is needed: ``write_version`` traces a Keras model and
 needs it, ``verify`` runs a version in a process that has the C library of TensorFlow and no Python package.
@@ -8,19 +8,64 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tf_symconv.serving._answers import Classification, Metadata, ServingError, VersionStatus
+    from tf_symconv.serving._client import Client
+    from tf_symconv.serving._configs import (
+        ServedModel,
+        batching_config,
+        model_config,
+        monitoring_config,
+        write_config,
+    )
     from tf_symconv.serving._export import write_version
+    from tf_symconv.serving._labels import LabelError, Move, promote, rollback
     from tf_symconv.serving._report import Comparison, ProbeResult, Report
     from tf_symconv.serving._saved_model import SavedModelError
     from tf_symconv.serving._verify import verify
 
-__all__ = ["Comparison", "ProbeResult", "Report", "SavedModelError", "verify", "write_version"]
+__all__ = [
+    "Classification",
+    "Client",
+    "Comparison",
+    "LabelError",
+    "Metadata",
+    "Move",
+    "ProbeResult",
+    "Report",
+    "SavedModelError",
+    "ServedModel",
+    "ServingError",
+    "VersionStatus",
+    "batching_config",
+    "model_config",
+    "monitoring_config",
+    "promote",
+    "rollback",
+    "verify",
+    "write_config",
+    "write_version",
+]
 
 _HOMES = {
+    "Classification": "_answers",
+    "Client": "_client",
     "Comparison": "_report",
+    "LabelError": "_labels",
+    "Metadata": "_answers",
+    "Move": "_labels",
     "ProbeResult": "_report",
     "Report": "_report",
     "SavedModelError": "_saved_model",
+    "ServedModel": "_configs",
+    "ServingError": "_answers",
+    "VersionStatus": "_answers",
+    "batching_config": "_configs",
+    "model_config": "_configs",
+    "monitoring_config": "_configs",
+    "promote": "_labels",
+    "rollback": "_labels",
     "verify": "_verify",
+    "write_config": "_configs",
     "write_version": "_export",
 }
 
