@@ -25,6 +25,7 @@ from absl import flags
 __all__ = ["CommandError", "main"]
 
 _COMMANDS = {
+    "compare": "Measure what symmetry does for accuracy, by number of training images.",
     "inspect-checkpoint": "List what a name-based checkpoint holds.",
     "run-v1": "Run an unmodified TensorFlow 1 script on today's TensorFlow.",
     "train": "Train, export and verify a symmetric model beside its plain twin.",
