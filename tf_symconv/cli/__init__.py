@@ -25,6 +25,7 @@ from absl import flags
 __all__ = ["CommandError", "main"]
 
 _COMMANDS = {
+    "bench": "Time layers beside the layers they replace: inference, training steps, memory and construction.",
     "compare": "Measure what symmetry does for accuracy, by number of training images.",
     "inspect-checkpoint": "List what a name-based checkpoint holds.",
     "run-v1": "Run an unmodified TensorFlow 1 script on today's TensorFlow.",

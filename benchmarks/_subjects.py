@@ -1,0 +1,221 @@
+"""The functions whose time is taken: a layer, its dense form and the plain Keras layers it stands for, at one shape."""
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_symconv import layers
+from tf_symconv.benchmarks._cases import Case
+
+_PATTERN = "AABCC/AABCC/DDEFF/GGHII/GGHII"
+_RATE = 1e-6  # small enough that thousands of steps change nothing
+_TOLERANCE = 1e-3  # of the largest output or gradient; TensorFlow's own convolutions differ by 1e-5 among themselves
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How the functions are made.
+
+    Args:
+        implementations: Forms of our layer, out of ``tf_symconv.ops.IMPLEMENTATIONS``.
+        jit_compile: Whether XLA compiles them.
+        bias: Whether the layers have a bias.
+        device: A TensorFlow device, ``""`` for its own choice.
+        seed: Of weights and inputs.
+    """
+
+    implementations: tuple[str, ...] = ("dense", "auto")
+    jit_compile: bool = False
+    bias: bool = False
+    device: str = ""
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Subjects:
+    """What is compared at one shape.
+
+    Args:
+        functions: By name: ``"plain"`` and the implementations. A call ends when the work is done.
+        plan: What ``layer.plan`` says of the layer under ``"auto"``, None where there is no such method.
+        difference: Largest difference between the results of the implementations, relative to the largest result.
+    """
+
+    functions: dict[str, Callable[[], Any]]
+    plan: Any
+    difference: float
+
+
+class Twins(keras.layers.Layer):
+    """What a twin flip stands for: two plain convolutions and the reduction of their outputs."""
+
+    def __init__(self, reduction: str, make: Callable[[int], keras.layers.Layer], filters: int) -> None:
+        super().__init__()
+        self.reduction = reduction
+        each = filters // 2 if reduction == "concat" else filters
+        self.first, self.second = make(each), make(each)
+
+    def build(self, input_shape: Any) -> None:
+        self.first.build(input_shape)
+        self.second.build(input_shape)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        first, second = self.first(inputs), self.second(inputs)
+        if self.reduction == "concat":
+            return tf.concat([first, second], -1)
+        return tf.maximum(first, second) if self.reduction == "max" else first + second
+
+
+def structured_layer(case: Case, **options: Any) -> keras.layers.Layer:
+    """Return our layer, not built; ``options`` are arguments that all convolutions have."""
+    kernel, filters = case.kernel, case.channels_out
+    options = {"padding": "same", **options}
+    name, _, rest = case.layer.partition("-")
+    if case.layer == "mirror-1d":
+        return layers.SymmetricConv1D(filters, kernel, symmetry="h", **options)
+    if case.layer == "mirror-3d":
+        return layers.SymmetricConv3D(filters, kernel, symmetry="hvz", **options)
+    if name == "mirror":
+        return layers.SymmetricConv2D(filters, kernel, symmetry=rest, **options)
+    if name == "tile":
+        small = (1, kernel) if rest == "rows" else (kernel, 1)
+        return layers.TiledConv2D(filters, small, multiples=small[::-1], **options)
+    if name == "pattern":
+        return layers.PatternConv2D(filters, _PATTERN, **options)
+    if name == "twin":
+        return layers.TwinFlipConv2D(filters, kernel, reduction=rest, **options)
+    if name == "bank":
+        return layers.FlipBankConv2D(filters, kernel, symmetry={rest: filters}, **options)
+    if name == "depthwise":
+        return layers.SymmetricDepthwiseConv2D(kernel, symmetry="hv", **options)
+    if name == "separable":
+        return layers.SymmetricSeparableConv2D(filters, kernel, symmetry="hv", **options)
+    if name == "spectral":
+        return layers.SpectralConv2D(filters, kernel, **options)
+    if name == "group":
+        group, kind = rest.split("-")
+        return layers.GroupConv2D(
+            filters, kernel, group=group, input_group=group if kind == "regular" else None, **options
+        )
+    return layers.SymmetricConv2D(filters, kernel, symmetry=case.layer, **options)
+
+
+def plain_layer(case: Case, **options: Any) -> keras.layers.Layer:
+    """Return the plain Keras layer with the same filters, not built; for twins, two of them and the reduction."""
+    kernel, filters = case.kernel, case.channels_out
+    options = {"padding": "same", **options}
+    conv = keras.layers
+    if case.layer.startswith("twin-"):
+        make = functools.partial(conv.Conv2D, kernel_size=kernel, **options)
+        return Twins(case.layer.removeprefix("twin-"), lambda each: make(filters=each), filters)
+    if case.layer == "depthwise":
+        return conv.DepthwiseConv2D(kernel, **options)
+    stock = {"mirror-1d": conv.Conv1D, "mirror-3d": conv.Conv3D, "separable": conv.SeparableConv2D}
+    return stock.get(case.layer, conv.Conv2D)(filters, kernel, **options)
+
+
+def subjects(case: Case, options: Options) -> Subjects:
+    """Build the layers of a case, and the functions that run them.
+
+    Raises:
+        ArithmeticError: If the implementations disagree.
+    """
+    keras.utils.set_random_seed(options.seed)
+    common = {"use_bias": options.bias}
+    with tf.device(options.device or None):
+        inputs = tf.random.normal(case.input_shape)
+        built = {"plain": plain_layer(case, **common)}
+        for name in options.implementations:
+            built[name] = structured_layer(case, implementation=name, **common)
+        for layer in built.values():
+            layer.build(case.input_shape)
+        first = built[options.implementations[0]]
+        for name in options.implementations[1:]:
+            built[name].set_weights(first.get_weights())
+        given: tuple[tf.Tensor, ...] = (inputs,)
+        if case.kind == "training":
+            given = (inputs, tf.random.normal(first.compute_output_shape(case.input_shape)))
+        functions = {name: function(layer, given, options) for name, layer in built.items()}
+        difference = _difference([functions[name]() for name in options.implementations])
+    if difference > _TOLERANCE:
+        raise ArithmeticError(f"{case.key}: the implementations differ by {difference:.2g} of the largest result")
+    plan = getattr(built.get("auto"), "plan", None)
+    chosen = None if plan is None else plan(case.input_shape, training=case.kind == "training")
+    return Subjects(functions, chosen, difference)
+
+
+def function(layer: keras.layers.Layer, given: Sequence[tf.Tensor], options: Options) -> Callable[[], Any]:
+    """Return a function without arguments that calls the layer, or does a training step where a gradient is given.
+
+    Args:
+        layer: A built layer.
+        given: The inputs; for a training step also the gradient with respect to the outputs, which the rest of a
+            network would give. The step computes the gradients with respect to the inputs, which it returns, and to the
+            weights, of which it subtracts a share.
+        options: See :class:`Options`.
+    """
+    weights = [variable.value for variable in layer.trainable_variables]
+
+    @functools.partial(tf.function, jit_compile=options.jit_compile)
+    def run(inputs: tf.Tensor, *upstream: tf.Tensor) -> tf.Tensor:
+        if not upstream:
+            return layer(inputs, training=False)
+        to_inputs, to_weights = gradients(layer, weights, inputs, upstream[0])
+        for weight, gradient in zip(weights, to_weights, strict=True):
+            weight.assign_sub(_RATE * gradient)
+        return to_inputs
+
+    return _finished(functools.partial(run, *given))
+
+
+def gradients(
+    layer: keras.layers.Layer, weights: Sequence[Any], inputs: tf.Tensor, upstream: tf.Tensor
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Return the gradients with respect to the inputs and to the weights."""
+    with tf.GradientTape() as tape:
+        tape.watch([inputs, *weights])
+        outputs = layer(inputs, training=True)
+    to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=upstream)
+    return to_inputs, to_weights
+
+
+def construction_seconds(case: Case, runs: int = 5) -> dict[str, float]:
+    """Return the median seconds to construct and build our layer and the plain one, tables not yet made."""
+    from tf_symconv.benchmarks.construction import forget
+
+    shape = (None, *case.input_shape[1:])
+    times: dict[str, list[float]] = {"plain": [], "ours": []}
+    for _ in range(runs):
+        for name, make in (("plain", plain_layer), ("ours", structured_layer)):
+            forget()
+            start = time.perf_counter()
+            make(case).build(shape)
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def _finished(run: Callable[[], Any]) -> Callable[[], Any]:
+    """Return ``run`` as it is where calls end with the work done, else with a wait for the device."""
+    if not tf.config.list_physical_devices("GPU"):
+        return run
+
+    def waiting() -> Any:
+        result = run()
+        tf.test.experimental.sync_devices()
+        return result
+
+    return waiting
+
+
+def _difference(results: Sequence[tf.Tensor]) -> float:
+    first = results[0]
+    largest = max(float(tf.reduce_max(tf.abs(first))), 1e-30)
+    worst = max((float(tf.reduce_max(tf.abs(other - first))) / largest for other in results[1:]), default=0.0)
+    return worst if math.isfinite(worst) else math.inf
