@@ -28,6 +28,23 @@ def test_from_spatial_makes_any_kernel_the_layers_own(size):
         layer.from_spatial(np.zeros((1, 2)))
 
 
+@pytest.mark.parametrize("size", [22, 23, (20, 27)])
+def test_large_kernels_come_from_an_fft_and_small_ones_from_a_matrix(size):
+    layer = SpectralConv2D(2, size, use_bias=False)
+    layer.build((None, 30, 30, 3))
+    kernel = random(*layer.kernel_size, 3, 2)
+    layer.from_spatial(kernel)
+    np.testing.assert_allclose(layer.kernel, kernel, atol=1e-5)
+    np.testing.assert_allclose(layer.spectrum, np.fft.rfft2(kernel, axes=(0, 1), norm="ortho"), atol=1e-4)
+    graph = tf.function(lambda: layer.kernel).get_concrete_function().graph
+    operations = {operation.type for operation in graph.get_operations()}
+    assert ("IRFFT2D" in operations) == (np.prod(layer.kernel_size) > 512)
+    assert ("MatMul" in operations) == (np.prod(layer.kernel_size) <= 512)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer.kernel * kernel)
+    np.testing.assert_allclose(tape.gradient(loss, layer.latent.value), layer.latent, atol=1e-4)  # orthonormal
+
+
 def test_one_free_number_per_cell_in_one_variable():
     for size in (3, 4, (4, 5)):
         layer, stock = SpectralConv2D(4, size), keras.layers.Conv2D(4, size)

@@ -49,5 +49,6 @@ def picture(results: dict[str, Any]) -> Figure:
             dress(axes, f"Images {title(turns, results)}, equal {budget}", "training images")
             axes.tick_params(labelbottom=True)
         row[0].set_ylabel("test accuracy (%)", fontsize=9, color=INK)
-    panels[0, 0].legend(loc="lower right", fontsize=8, frameon=False, labelcolor=INK)
+    lines, names = panels[0, 0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize=9, frameon=False, labelcolor=INK)
     return figure
