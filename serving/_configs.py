@@ -74,7 +74,8 @@ class ServedModel:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"a {kind} must have no slash, colon or space. Received: {kind}={name!r}")
         listed = self._listed()
-        wrong = [version for version in (*self.labels.values(), *(listed or ())) if not _is_positive(version)]
+        given = dict.fromkeys([*self.labels.values(), *(listed or ())])
+        wrong = [version for version in given if not _is_positive(version)]
         if wrong:
             raise ValueError(f"versions must be whole numbers from 1 up. Received: {wrong}")
         missing = sorted(set(self.labels.values()) - set(listed)) if listed is not None else []

@@ -44,7 +44,7 @@ _CONNECTIONS = 64
 
 
 class RestTransport(Transport):
-    """Requests in JSON. Floats arrive exactly; large batches are slow this way.
+    """Requests in JSON. Floats arrive exactly; large batches are slow this way, empty ones lose their other sizes.
 
     Args:
         target: where the server is.
