@@ -1,7 +1,7 @@
 """Verified SavedModels for TensorFlow Serving, and what runs and calls a server.
 
-Nothing here imports the TensorFlow Python package before it is needed: ``write_version`` traces a Keras model and
-needs it, ``verify`` runs a version in a process that has the C library of TensorFlow and no Python package.
+Nothing here imports the TensorFlow Python package before it is needed: ``export`` and ``write_version`` trace a model
+and need it, ``verify`` runs a version in a process that has the C library of TensorFlow and no Python package.
 """
 
 import importlib
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
         monitoring_config,
         write_config,
     )
-    from tf_symconv.serving._export import write_version
+    from tf_symconv.serving._export import ExportError, export, write_version
+    from tf_symconv.serving._images import ImageBytes
     from tf_symconv.serving._labels import LabelError, Move, promote, rollback
     from tf_symconv.serving._report import Comparison, ProbeResult, Report
     from tf_symconv.serving._saved_model import SavedModelError
@@ -27,6 +28,8 @@ __all__ = [
     "Classification",
     "Client",
     "Comparison",
+    "ExportError",
+    "ImageBytes",
     "LabelError",
     "Metadata",
     "Move",
@@ -37,6 +40,7 @@ __all__ = [
     "ServingError",
     "VersionStatus",
     "batching_config",
+    "export",
     "model_config",
     "monitoring_config",
     "promote",
@@ -50,6 +54,8 @@ _HOMES = {
     "Classification": "_answers",
     "Client": "_client",
     "Comparison": "_report",
+    "ExportError": "_export",
+    "ImageBytes": "_images",
     "LabelError": "_labels",
     "Metadata": "_answers",
     "Move": "_labels",
@@ -60,6 +66,7 @@ _HOMES = {
     "ServingError": "_answers",
     "VersionStatus": "_answers",
     "batching_config": "_configs",
+    "export": "_export",
     "model_config": "_configs",
     "monitoring_config": "_configs",
     "promote": "_labels",

@@ -1,8 +1,9 @@
-"""The few fields of TensorFlow's protocol buffers that are read here, without TensorFlow's Python package.
+"""The few fields of TensorFlow's protocol buffers that are read and written here, without TensorFlow's Python package.
 
 A private descriptor pool holds them, so they never meet the full definitions that TensorFlow registers when it is
-imported in the same process. Fields that are not listed are skipped, and kept when a message is written again.
-A map field is a repeated message with ``key`` and ``value``, as it is on the wire.
+imported in the same process. Fields that are not listed are skipped. What was read is not to be written again: fields
+that hold their defaults would get lost. A map field is a repeated message with ``key`` and ``value``, as it is on the
+wire.
 """
 
 import functools
@@ -45,6 +46,20 @@ _SCHEMA = {
     "Attr": {"list": (1, "AttrList"), "b": (5, "bool"), "type": (6, "int32"), "func": (10, "NameAttr")},
     "AttrList": {"type": (6, "int32*"), "func": (9, "NameAttr*")},
     "NameAttr": {"name": (1, "string")},
+    # What the server logs of requests, and reads as requests to warm up with (tensorflow_serving/apis).
+    "PredictionLog": {
+        "classify_log": (2, "ExampleLog"),
+        "regress_log": (3, "ExampleLog"),
+        "predict_log": (6, "PredictLog"),
+    },
+    "PredictLog": {"request": (1, "PredictRequest")},
+    "PredictRequest": {"model_spec": (1, "ModelSpec"), "inputs": (2, "InputEntry*")},
+    "InputEntry": {"key": (1, "string"), "value": (2, "bytes")},  # value: a serialised TensorProto
+    "ExampleLog": {"request": (1, "ExampleRequest")},
+    "ExampleRequest": {"model_spec": (1, "ModelSpec"), "input": (2, "ExampleInput")},
+    "ExampleInput": {"example_list": (1, "ExampleList")},
+    "ExampleList": {"examples": (1, "bytes*")},  # serialised Examples
+    "ModelSpec": {"name": (1, "string"), "signature_name": (3, "string")},
 }
 
 
@@ -57,7 +72,7 @@ def new(name: str) -> Message:
 def _classes() -> dict[str, type]:
     kinds = descriptor_pb2.FieldDescriptorProto
     scalars = {"string": kinds.TYPE_STRING, "int32": kinds.TYPE_INT32, "int64": kinds.TYPE_INT64}
-    scalars["bool"] = kinds.TYPE_BOOL
+    scalars.update({"bool": kinds.TYPE_BOOL, "bytes": kinds.TYPE_BYTES})
     file = descriptor_pb2.FileDescriptorProto(name="tf_symconv_wire.proto", package=_PACKAGE, syntax="proto3")
     for name, fields in _SCHEMA.items():
         described = file.message_type.add(name=name)

@@ -208,6 +208,16 @@ def test_symmetric_layers_are_served_without_their_code(tmp_path: Path, options:
     np.testing.assert_allclose(_served(version, {"image": batch})["mean"], want, rtol=1e-5, atol=1e-6)
 
 
+@tf.function(jit_compile=True)
+def _compiled(inputs: tf.Tensor) -> tf.Tensor:
+    return -inputs
+
+
+class Compiled(keras.layers.Layer):
+    def call(self, inputs: Any) -> Any:
+        return _compiled(inputs)
+
+
 class Callback(keras.layers.Layer):
     def call(self, inputs: Any) -> Any:
         return tf.ensure_shape(tf.numpy_function(np.negative, [inputs], tf.float32), inputs.shape)
@@ -216,13 +226,7 @@ class Callback(keras.layers.Layer):
 @pytest.mark.parametrize(
     ("shape", "layer", "message"),
     [
-        ((8, 8, 4), lambda: keras.layers.Conv2D(4, 3, groups=2, name="split"), "demand XLA.*layer 'split'"),
-        ((8, 4), lambda: keras.layers.Conv1D(4, 3, groups=4, name="split"), "demand XLA.*layer 'split'"),
-        (
-            (2, 4, 4, 4),
-            lambda: keras.layers.Conv3D(4, 3, data_format="channels_first", name="first"),
-            "demand XLA.*layer 'first'",
-        ),
+        ((3,), lambda: Compiled(name="fast"), "demand XLA.*layer 'fast'"),
         ((3,), lambda: Callback(name="python"), "call back to Python.*layer 'python'"),
     ],
 )
