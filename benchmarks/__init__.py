@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from tf_symconv.benchmarks._bars import BARS
 from tf_symconv.benchmarks._cases import KINDS, LAYERS, Case, Layer, grid, matching
-from tf_symconv.benchmarks._memory import available as memory_available
 from tf_symconv.benchmarks._peers import PeerError
 from tf_symconv.benchmarks._profiles import PROFILES
 from tf_symconv.benchmarks._run import Work, execute
@@ -47,7 +46,6 @@ __all__ = [
     "lower",
     "machine",
     "matching",
-    "memory_available",
     "missed",
     "read_timed",
     "sheets",

@@ -1,6 +1,7 @@
 """Lower layers to StableHLO, for machines that have JAX and no TensorFlow. Needs TensorFlow."""
 
 import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ def lower(case: Case, directory: Path, options: Options) -> dict[str, Any]:
     """Write a case as StableHLO text: the plain layer, ours dense and ours folded.
 
     Weights are arguments, after the inputs; the gradient with respect to the outputs is the last one of a training
-    step, which returns the gradient with respect to the inputs and the new weights.
+    step, which returns the outputs, the gradient with respect to the inputs and the new weights.
 
     Args:
         case: What to lower.
@@ -59,7 +60,8 @@ def stablehlo(layer: keras.layers.Layer, case: Case) -> tuple[str, list[list[int
 
 
 def _outputs(layer: keras.layers.Layer, inputs: tf.Tensor, weights: Sequence[tf.Tensor], training: bool) -> tf.Tensor:
-    return layer.stateless_call(list(weights), [], inputs, training=training)[0]
+    takes = "training" in inspect.signature(layer.call).parameters
+    return layer.stateless_call(list(weights), [], inputs, **({"training": training} if takes else {}))[0]
 
 
 def _inference(layer: keras.layers.Layer) -> Callable[..., tf.Tensor]:
@@ -76,6 +78,6 @@ def _training(layer: keras.layers.Layer) -> Callable[..., Any]:
             tape.watch([inputs, *weights])
             outputs = _outputs(layer, inputs, weights, training=True)
         to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=upstream)
-        return (to_inputs, *(weight - 1e-6 * step for weight, step in zip(weights, to_weights, strict=True)))
+        return (outputs, to_inputs, *(weight - 1e-6 * step for weight, step in zip(weights, to_weights, strict=True)))
 
     return run

@@ -157,33 +157,25 @@ def function(layer: keras.layers.Layer, given: Sequence[tf.Tensor], options: Opt
     Args:
         layer: A built layer.
         given: The inputs; for a training step also the gradient with respect to the outputs, which the rest of a
-            network would give. The step computes the gradients with respect to the inputs, which it returns, and to the
-            weights, of which it subtracts a share.
+            network would give. The step computes the outputs and the gradient with respect to the inputs, which it
+            returns, and the gradients with respect to the weights, of which it subtracts a share.
         options: See :class:`Options`.
     """
     weights = [variable.value for variable in layer.trainable_variables]
 
     @functools.partial(tf.function, jit_compile=options.jit_compile)
-    def run(inputs: tf.Tensor, *upstream: tf.Tensor) -> tf.Tensor:
+    def run(inputs: tf.Tensor, *upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
         if not upstream:
-            return layer(inputs, training=False)
-        to_inputs, to_weights = gradients(layer, weights, inputs, upstream[0])
+            return (layer(inputs, training=False),)
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, *weights])
+            outputs = layer(inputs, training=True)
+        to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=upstream[0])
         for weight, gradient in zip(weights, to_weights, strict=True):
             weight.assign_sub(_RATE * gradient)
-        return to_inputs
+        return outputs, to_inputs  # the outputs too: a step that returns none of them skips the forward pass
 
     return _finished(functools.partial(run, *given))
-
-
-def gradients(
-    layer: keras.layers.Layer, weights: Sequence[Any], inputs: tf.Tensor, upstream: tf.Tensor
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Return the gradients with respect to the inputs and to the weights."""
-    with tf.GradientTape() as tape:
-        tape.watch([inputs, *weights])
-        outputs = layer(inputs, training=True)
-    to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=upstream)
-    return to_inputs, to_weights
 
 
 def construction_seconds(case: Case, runs: int = 5) -> dict[str, float]:
@@ -214,8 +206,12 @@ def _finished(run: Callable[[], Any]) -> Callable[[], Any]:
     return waiting
 
 
-def _difference(results: Sequence[tf.Tensor]) -> float:
-    first = results[0]
-    largest = max(float(tf.reduce_max(tf.abs(first))), 1e-30)
-    worst = max((float(tf.reduce_max(tf.abs(other - first))) / largest for other in results[1:]), default=0.0)
-    return worst if math.isfinite(worst) else math.inf
+def _difference(results: Sequence[Sequence[tf.Tensor]]) -> float:
+    """Return the largest difference from the first result, relative to the largest entry of the array."""
+    worst = 0.0
+    for other in results[1:]:
+        for wanted, found in zip(results[0], other, strict=True):
+            largest = max(float(tf.reduce_max(tf.abs(wanted))), 1e-30)
+            difference = float(tf.reduce_max(tf.abs(found - wanted))) / largest
+            worst = max(worst, difference if math.isfinite(difference) else math.inf)
+    return worst
