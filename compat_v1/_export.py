@@ -14,7 +14,7 @@ from tf_symconv.serving import _examples
 from tf_symconv.serving._saved_model import read
 from tf_symconv.serving._staging import staged_version
 
-__all__ = ["export_saved_model"]
+__all__ = ["export_saved_model", "record", "signature_tensors", "write"]
 
 v1 = tf.compat.v1
 _METHODS = {name: f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress")}
@@ -70,29 +70,43 @@ def export_saved_model(
             return _export(source, Path(version_dir), given or {}, freeze)
     if not hasattr(session, "graph") or not hasattr(session, "run"):
         raise TypeError(f"session is a tf.compat.v1.Session or a V1Graph. Received: session={session!r}")
-    if method not in _METHODS:
-        raise ValueError(f"method is one of {', '.join(map(repr, _METHODS))}. Received: method={method!r}")
-    signature = SignatureTensors(
-        _tensors(session.graph, "inputs", inputs), _tensors(session.graph, "outputs", outputs), _METHODS[method]
-    )
+    signature = signature_tensors(session.graph, inputs, outputs, method)
     source = Source(session, {signature_name: signature})
     return _export(source, Path(version_dir), {signature_name: examples}, freeze)
 
 
 def _export(source: Source, version_dir: Path, examples: Mapping[str, Any], freeze: bool) -> Path:
-    recorded = {
+    recorded = record(source, examples)
+    with staged_version(version_dir) as temporary:
+        write(source, temporary, freeze)
+        _examples.save(temporary, recorded)
+        _examples.load(temporary, read(temporary).signatures)
+    return version_dir
+
+
+def record(source: Source, examples: Mapping[str, Any]) -> dict[str, _examples.Examples]:
+    """Run the session on examples for each signature; where there are none, they are invented."""
+    return {
         name: _record(source.session, name, signature, examples.get(name))
         for name, signature in source.signatures.items()
     }
-    with staged_version(version_dir) as temporary:
-        source.write(temporary, freeze)
-        model = read(temporary)
-        foreign = model.graph.foreign_ops()
-        if foreign:
-            raise ValueError(f"The graph must not call back to Python. Received: {', '.join(map(str, foreign))}")
-        _examples.save(temporary, recorded)
-        _examples.load(temporary, model.signatures)
-    return version_dir
+
+
+def write(source: Source, directory: Path, freeze: bool) -> None:
+    """Write a SavedModel that does not call back to Python."""
+    source.write(directory, freeze)
+    foreign = read(directory).graph.foreign_ops()
+    if foreign:
+        raise ValueError(f"The graph must not call back to Python. Received: {', '.join(map(str, foreign))}")
+
+
+def signature_tensors(
+    graph: tf.Graph, inputs: Mapping[str, Any] | None, outputs: Mapping[str, Any] | None, method: str
+) -> SignatureTensors:
+    """Return a signature of a graph from tensors or their names."""
+    if method not in _METHODS:
+        raise ValueError(f"method is one of {', '.join(map(repr, _METHODS))}. Received: method={method!r}")
+    return SignatureTensors(_tensors(graph, "inputs", inputs), _tensors(graph, "outputs", outputs), _METHODS[method])
 
 
 def _tensors(graph: tf.Graph, argument: str, tensors: Mapping[str, Any] | None) -> dict[str, Any]:

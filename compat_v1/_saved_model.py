@@ -12,12 +12,13 @@ import tensorflow as tf
 from tensorflow.core.framework import variable_pb2
 
 from tf_symconv.compat_v1 import _surgery
+from tf_symconv.serving._baked_graph import baked_graph
 
-__all__ = ["SignatureTensors", "Source", "reason"]
+__all__ = ["GRAPH_LIMIT", "SignatureTensors", "Source", "reason", "variable_bytes"]
 
 v1 = tf.compat.v1
 _ASSETS = v1.GraphKeys.ASSET_FILEPATHS
-_LIMIT = 2**31 - 1
+GRAPH_LIMIT = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Source:
         initializers = [op.name for op in graph.get_collection(v1.GraphKeys.TABLE_INITIALIZERS)]
         part, names = _surgery.cut(graph.as_graph_def(), list(fed.values()), [*outputs, *initializers])
         values = _values(self.session, part)
-        if freeze and values:
+        if freeze:
             part = _frozen(self.session, part, [*names.values(), *(each.name for each in fed.values())], values)
             values = {}
         reads = _surgery.to_resource_variables(part, {op.type: op.op_def for op in graph.get_operations()})
@@ -107,6 +108,12 @@ class Source:
                     strip_default_attrs=True,
                 )
                 builder.save()
+
+
+def variable_bytes(source: Source) -> int:
+    """Return how large the variables of a session's graph are, where their shapes are known."""
+    variables = source.session.graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)
+    return sum(each.shape.num_elements() * each.dtype.size for each in variables if each.shape.is_fully_defined())
 
 
 def reason(error: tf.errors.OpError) -> str:
@@ -176,15 +183,16 @@ def _values(session: tf.compat.v1.Session, part: Any) -> dict[str, np.ndarray]:
 
 def _frozen(session: tf.compat.v1.Session, part: Any, outputs: list[str], values: Mapping[str, np.ndarray]) -> Any:
     size = sum(value.nbytes for value in values.values())
-    if size > _LIMIT - part.ByteSize():
+    if size > GRAPH_LIMIT - part.ByteSize():
         raise ValueError(f"The constants of a graph have at most 2 GB. Received: freeze=True with {size:,} bytes")
     nodes = list(dict.fromkeys(name.partition(":")[0] for name in outputs))
     verbosity = v1.logging.get_verbosity()
     v1.logging.set_verbosity(v1.logging.ERROR)
     try:
-        return v1.graph_util.convert_variables_to_constants(session, part, nodes)
+        frozen = v1.graph_util.convert_variables_to_constants(session, part, nodes)
     finally:
         v1.logging.set_verbosity(verbosity)
+    return baked_graph(frozen, nodes, GRAPH_LIMIT)
 
 
 def _point_at_files(part: Any, assets: Mapping[str, str]) -> None:

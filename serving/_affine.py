@@ -78,7 +78,12 @@ def _take(graph: "_Graph", step: Any, source: str, chain: _Chain) -> bool:
     if _moves_no_channel(graph, step, source):
         return True
     rule = _RULES.get(step.op)
-    if rule is None or len(step.input) != 2 or any(name.startswith("^") for name in step.input):
+    if (
+        rule is None
+        or graph.is_kept(step.name)
+        or len(step.input) != 2
+        or any(name.startswith("^") for name in step.input)
+    ):
         return False
     place = [node_of(name) for name in step.input].index(source)
     other = graph.value(step.input[1 - place])
@@ -152,6 +157,9 @@ class _Graph:
         if node.op == "Const":
             return tf.make_ndarray(node.attr["value"].tensor)
         return self._weights.get(node.name)
+
+    def is_kept(self, name: str) -> bool:
+        return name in self._flat.effects
 
     def rank(self, name: str) -> int:
         return self._ranks.get(name) or 0

@@ -1,5 +1,6 @@
 """Compute at export what does not depend on the inputs: kernels from their free weights, above all."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -59,9 +60,8 @@ def bake(flat: Flat) -> Flat:
             elif node_of(name) not in fixed:
                 new.input.append(name)
     outputs = {name: names.get(tensor, tensor) for name, tensor in flat.outputs.items()}
-    effects = [name for name in flat.effects if name not in fixed]
-    definition = needed(definition, [*flat.inputs, *effects, *map(node_of, outputs.values())])
-    return Flat(definition, flat.inputs, outputs, flat.captures, effects, {**flat.weights, **weights})
+    definition = needed(definition, [*flat.inputs, *flat.effects, *map(node_of, outputs.values())])
+    return dataclasses.replace(flat, graph=definition, outputs=outputs, weights=weights)
 
 
 def freed(flat: Flat) -> Flat:
@@ -69,15 +69,16 @@ def freed(flat: Flat) -> Flat:
     graph = needed(flat.graph, [*flat.inputs, *flat.effects, *map(node_of, flat.outputs.values())])
     present = {node.name for node in graph.node} | set(map(node_of, flat.outputs.values()))
     weights = {name: value for name, value in flat.weights.items() if name in present}
-    return Flat(graph, flat.inputs, flat.outputs, flat.captures, flat.effects, weights)
+    return dataclasses.replace(flat, graph=graph, weights=weights)
 
 
 def _constant_sizes(graph: tf.Graph, flat: Flat) -> dict[str, int | None]:
     """Return for each node the bytes of the largest constant that it is computed from; None where inputs matter."""
     read_only = {name for name in flat.captures if _is_only_read(graph.get_operation_by_name(name))}
-    sizes: dict[str, int | None] = {}
+    sizes: dict[str, int | None] = dict.fromkeys(flat.effects)
     for op in _ordered(graph):
-        sizes[op.name] = _constant_size(op, sizes, read_only)
+        if op.name not in sizes:
+            sizes[op.name] = _constant_size(op, sizes, read_only)
     return sizes
 
 
@@ -107,7 +108,7 @@ def _is_only_read(op: Any) -> bool:
 def _bytes(tensors: Iterable[Any]) -> int | None:
     total = 0
     for tensor in tensors:
-        if tensor.dtype in (tf.resource, tf.variant):
+        if tensor.dtype in (tf.resource, tf.variant, tf.string):  # Strings may be paths, which change.
             return None
         sizes = tensor.shape.as_list() if tensor.shape.rank is not None else []
         total += math.prod(size or 1 for size in sizes) * tensor.dtype.size
@@ -150,6 +151,10 @@ def _evaluate(flat: Flat, tensors: list[str]) -> list[np.ndarray]:
     """Compute tensors that need no input. ``NAME/read`` is the value of the variable whose handle is captured."""
     if not tensors:
         return []
+    if not flat.captures:
+        with tf.Graph().as_default(), v1.Session() as session:
+            part = needed(flat.graph, map(node_of, tensors))
+            return session.run(tf.graph_util.import_graph_def(part, return_elements=tensors, name=""))
     handles = {tensor: tensor.removesuffix("/read") for tensor in tensors if ":" not in tensor}
     computed = [tensor for tensor in tensors if tensor not in handles]
     part = needed(flat.graph, map(node_of, computed))
@@ -167,11 +172,7 @@ def _evaluate(flat: Flat, tensors: list[str]) -> list[np.ndarray]:
         return [tf.identity(found[tensor]) for tensor in tensors]
 
     with tf.device("CPU:0"):
-        return [_array(tensor) for tensor in tf.function(compute, autograph=False)()]
-
-
-def _array(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.numpy(), object if tensor.dtype == tf.string else None)
+        return [np.asarray(tensor.numpy()) for tensor in tf.function(compute, autograph=False)()]
 
 
 def _read_type(definition: Any, handle: str) -> Any:

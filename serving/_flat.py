@@ -25,7 +25,7 @@ class Flat:
         inputs: the placeholders of the inputs, in order.
         outputs: names of tensors by the names of the outputs.
         captures: values from outside (handles of variables and tables, tensors) by their placeholders.
-        effects: nodes that run though no output may need them.
+        effects: nodes that stay as they are: they run though no output may need them, or are known by their names.
         weights: arrays by the placeholders that stand for them.
     """
 
