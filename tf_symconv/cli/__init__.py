@@ -27,8 +27,13 @@ __all__ = ["CommandError", "main"]
 _COMMANDS = {
     "bench": "Time layers beside the layers they replace: inference, training steps, memory and construction.",
     "compare": "Measure what symmetry does for accuracy, by number of training images.",
+    "export": "Export a saved Keras model as a verified version for TensorFlow Serving.",
     "inspect-checkpoint": "List what a name-based checkpoint holds.",
+    "predict": "Send images and arrays to a server, and show what its model makes of them.",
+    "promote": 'Move a version label, by default "stable" to the version that is "canary".',
+    "rollback": "Give a version label back to the version that had it before the last symconv promote.",
     "run-v1": "Run an unmodified TensorFlow 1 script on today's TensorFlow.",
+    "serve": "Start TensorFlow Serving on a directory of versions, and wait until the model is available.",
     "train": "Train, export and verify a symmetric model beside its plain twin.",
     "verify": "Check a SavedModel version with the TensorFlow C API alone.",
 }
