@@ -1,0 +1,48 @@
+"""The pages of the documentation say what is so: their code runs, and prints what its comments say."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+#: The migration guide has a test of its own.
+PAGES = sorted(
+    page.relative_to(DOCS).as_posix()
+    for page in DOCS.rglob("*.md")
+    if "```python\n" in page.read_text() and page.name != "migration.md"
+)
+BLOCK = re.compile(r"(?:<!-- needs: (.*?) -->\n)?```python\n(.*?)```", re.DOTALL)
+PROMISE = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
+
+
+def missing(modules):
+    return [name for name in modules.split() if importlib.util.find_spec(name) is None]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_its_code_runs(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "page"}
+    for number, (needs, block) in enumerate(BLOCK.findall((DOCS / page).read_text())):
+        if missing(needs):
+            continue
+        capsys.readouterr()
+        exec(compile(block, f"docs/{page}, block {number}", "exec"), namespace)
+        promised = PROMISE.findall(block)
+        if promised:
+            said = [line for line in capsys.readouterr().out.splitlines() if line]
+            assert [line for line in said if line in promised] == promised, said
+
+
+def test_there_are_pages_with_code():
+    assert {"concepts.md", "spectral.md", "how-to/swap.md"} <= set(PAGES)
+
+
+@pytest.mark.parametrize("page", sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")))
+def test_its_links_and_pictures_exist(page):
+    text = re.sub(r"```.*?```", "", (DOCS / page).read_text(), flags=re.DOTALL)
+    targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
+    own = [target for target in targets if target and not target.startswith(("http://", "https://"))]
+    assert [target for target in own if not ((DOCS / page).parent / target).exists()] == []
