@@ -46,7 +46,7 @@ def flatten(concrete: Any) -> Flat:
     """Return the graph of a concrete function whose outputs are a dict, its calls inlined."""
     graph = concrete.graph
     captures = {inner.op.name: outer for outer, inner in graph.captures}
-    effects = [op.name for op in graph.control_outputs]
+    effects = [op.name for op in graph.control_outputs if op.type != "ReadVariableOp"]
     outputs = dict(zip(sorted(concrete.structured_outputs), (tensor.name for tensor in concrete.outputs), strict=True))
     inputs = [tensor.op.name for tensor in concrete.inputs if tensor.op.name not in captures]
     definition = graph.as_graph_def()
@@ -72,7 +72,22 @@ def _inlined(definition: Any, fetches: Iterable[str]) -> Any:
         for node in nodes:
             if node.op in _CONTROL_FLOW:
                 node.attr[_LOWERED].b = True
+    _connect_handles(inlined)
     return inlined
+
+
+def _connect_handles(definition: Any) -> None:
+    """Let what uses a variable take its handle itself, which inlined calls hand on by identities."""
+    source = {
+        node.name: node.input[0]
+        for node in definition.node
+        if node.op == "Identity" and node.attr["T"].type == tf.resource.as_datatype_enum
+    }
+    for node in definition.node:
+        for index, name in enumerate(node.input):
+            while not name.startswith("^") and node_of(name) in source:
+                name = source[node_of(name)]
+            node.input[index] = name
 
 
 def as_function(flat: Flat, specs: Sequence[tf.TensorSpec], variables: Mapping[str, tf.Variable]) -> Any:
