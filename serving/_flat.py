@@ -52,6 +52,7 @@ def flatten(concrete: Any) -> Flat:
     definition = graph.as_graph_def()
     if any(node.op in _CALLS for node in definition.node):
         definition = _inlined(definition, [*inputs, *captures, *effects, *map(node_of, outputs.values())])
+        effects = _causes(definition, effects)
     return Flat(definition, inputs, outputs, captures, effects)
 
 
@@ -83,11 +84,26 @@ def _connect_handles(definition: Any) -> None:
         for node in definition.node
         if node.op == "Identity" and node.attr["T"].type == tf.resource.as_datatype_enum
     }
-    for node in definition.node:
+    nodes = [node for node in definition.node if node.name not in source]
+    for node in nodes:
         for index, name in enumerate(node.input):
-            while not name.startswith("^") and node_of(name) in source:
-                name = source[node_of(name)]
+            while node_of(name) in source:
+                name = f"^{source[node_of(name)]}" if name.startswith("^") else source[node_of(name)]
             node.input[index] = name
+    del definition.node[:]
+    definition.node.extend(nodes)
+
+
+def _causes(definition: Any, effects: Iterable[str]) -> list[str]:
+    """Return the nodes that run in the place of inlined calls."""
+    nodes = {node.name: node for node in definition.node}
+    found: list[str] = []
+    for name in effects:
+        if nodes[name].op in ("Identity", "IdentityN"):
+            found += [node_of(each) for each in nodes[name].input if each.startswith("^")]
+        else:
+            found.append(name)
+    return found
 
 
 def as_function(flat: Flat, specs: Sequence[tf.TensorSpec], variables: Mapping[str, tf.Variable]) -> Any:
