@@ -153,11 +153,11 @@ def _evaluate(flat: Flat, tensors: list[str]) -> list[np.ndarray]:
         return []
     if not flat.captures:
         with tf.Graph().as_default(), v1.Session() as session:
-            part = needed(flat.graph, map(node_of, tensors))
+            part = needed(flat.graph, map(node_of, tensors), control=False)
             return session.run(tf.graph_util.import_graph_def(part, return_elements=tensors, name=""))
     handles = {tensor: tensor.removesuffix("/read") for tensor in tensors if ":" not in tensor}
     computed = [tensor for tensor in tensors if tensor not in handles]
-    part = needed(flat.graph, map(node_of, computed))
+    part = needed(flat.graph, map(node_of, computed), control=False)
     present = {node.name for node in part.node}
     types = {node.name: _read_type(flat.graph, node.name) for node in flat.graph.node if node.name in handles.values()}
 

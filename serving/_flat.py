@@ -143,8 +143,14 @@ def node_of(tensor: str) -> str:
     return tensor.lstrip("^").partition(":")[0]
 
 
-def needed(definition: Any, roots: Iterable[str]) -> Any:
-    """Return the part of a GraphDef that the nodes ``roots`` depend on, with the whole library."""
+def needed(definition: Any, roots: Iterable[str], control: bool = True) -> Any:
+    """Return the part of a GraphDef that the nodes ``roots`` depend on, with the whole library.
+
+    Args:
+        definition: the graph.
+        roots: names of nodes.
+        control: whether control edges count; if not, the part has none.
+    """
     nodes = {node.name: node for node in definition.node}
     seen: set[str] = set()
     pending = [name for name in roots if name in nodes]
@@ -152,9 +158,11 @@ def needed(definition: Any, roots: Iterable[str]) -> Any:
         name = pending.pop()
         if name not in seen:
             seen.add(name)
-            pending += map(node_of, nodes[name].input)
+            pending += [node_of(each) for each in nodes[name].input if control or not each.startswith("^")]
     part = type(definition)()
     part.versions.CopyFrom(definition.versions)
     part.library.CopyFrom(definition.library)
     part.node.extend(node for node in definition.node if node.name in seen)
+    for node in () if control else part.node:
+        node.input[:] = [name for name in node.input if not name.startswith("^")]
     return part
