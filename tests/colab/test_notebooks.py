@@ -21,7 +21,7 @@ CHECKS = {
     """,
     "02_force_symmetry": """
         middle = {name: np.median(values, axis=1) for name, values in errors.items()}
-        # Fewer pixels do for the right structure: at each size, the mixed layer beats the free one at both symmetric blurs.
+        # With as few pixels, the right structure finds more than no structure.
         assert (middle["mixed"][:, :2] < 0.75 * middle["free"][:, :2]).all()
         assert middle["mixed"][-1, 0] < 0.25 and middle["mixed"][-1].max() < 0.5
         # Where there is no symmetry, more pixels do not help the wrong structure.
@@ -38,14 +38,15 @@ CHECKS = {
         assert [round(float(maps["twins, max"][4, place])) for place in (4, 13, 22)] == [7, 7, 5]
         assert [round(float(maps["twins, sum"][4, place])) for place in (4, 13, 22)] == [10, 10, 10]
         for name in ("twins, max", "twins, sum"):
-            assert accuracy[name][0] == accuracy[name][1] > 0.75, name
+            assert np.ptp(accuracy[name]) < 0.005 and accuracy[name][0] > 0.75, name
         assert accuracy["plain"][0] > 0.85 and accuracy["plain"][1] < 0.7
         assert len({model.count_params() for model in networks.values()}) == 1
     """,
     "05_group_equivariance": """
         assert verdict.first.name == "conv3" and equivariance.lint(networks["c4"]).ok
-        assert reports["c4"].ok and reports["c4, trapped"].first.name == "conv3" and reports["plain"].first.name == "conv1"
-        assert len(set(accuracy["c4"])) == 1 and accuracy["c4"][0] > 0.75
+        assert reports["c4"].ok and reports["plain"].first.name == "conv1"
+        assert reports["c4, trapped"].first.name == "conv3"
+        assert np.ptp(accuracy["c4"]) < 0.005 and accuracy["c4"][0] > 0.75
         assert min(accuracy["c4, trapped"]) < accuracy["c4"][0] - 0.1
         assert max(accuracy["plain"][1:]) < 0.7 < accuracy["plain"][0]
     """,
@@ -140,8 +141,8 @@ def test_it_uses_public_names_only(path):
     for cell in code_cells(read(path)):
         source = re.sub(r"^(\s*)%.*$", r"\1pass", cell.source, flags=re.MULTILINE)
         for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(tf_symconv.__name__):
-                names = [*node.module.split("."), *(alias.name for alias in node.names)]
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(tf_symconv.__name__):
+                names = [*str(node.module).split("."), *(alias.name for alias in node.names)]
                 assert not [name for name in names if name.startswith("_")], cell.id
     named = re.findall(r"\d\d_\w+\.ipynb", path.read_text(encoding="utf-8"))
     assert [name for name in named if not (FOLDER / name).is_file()] == []
