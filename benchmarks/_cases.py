@@ -37,7 +37,8 @@ class Case:
     @property
     def shape(self) -> str:
         """The shape, for people."""
-        return f"{self.channels_in}->{self.channels_out}, {self.size}x{self.size}, batch {self.batch}"
+        space = "x".join(map(str, LAYERS[self.layer].spatial(self.size)))
+        return f"{self.channels_in}->{self.channels_out}, {space}, batch {self.batch}"
 
     @property
     def key(self) -> str:

@@ -77,7 +77,7 @@ def _training(layer: keras.layers.Layer) -> Callable[..., Any]:
         with tf.GradientTape() as tape:
             tape.watch([inputs, *weights])
             outputs = _outputs(layer, inputs, weights, training=True)
-        to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=upstream)
+        to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=[upstream])
         return (outputs, to_inputs, *(weight - 1e-6 * step for weight, step in zip(weights, to_weights, strict=True)))
 
     return run

@@ -170,7 +170,7 @@ def function(layer: keras.layers.Layer, given: Sequence[tf.Tensor], options: Opt
         with tf.GradientTape() as tape:
             tape.watch([inputs, *weights])
             outputs = layer(inputs, training=True)
-        to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=upstream[0])
+        to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=list(upstream))
         for weight, gradient in zip(weights, to_weights, strict=True):
             weight.assign_sub(_RATE * gradient)
         return outputs, to_inputs  # the outputs too: a step that returns none of them skips the forward pass

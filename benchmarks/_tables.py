@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NOT_MEASURED = "not measured"
 _LEFT = 2  # the first columns, which hold words
+_WORST = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,12 +111,12 @@ def worst(results: Mapping[str, Any], cases: Iterable[Case]) -> Sheet:
     above = [item for item in found if item[0] > _bars.ANYWHERE]
     rows = tuple(
         (case.layer, case.shape, str(case.kernel), case.kind, _spread(ratio), _interval(ratio))
-        for _, case, ratio in above or found[:1]
+        for _, case, ratio in above[:_WORST] or found[:1]
     )
     certain = sum(1 for _, _, ratio in above if ratio["interval"] and ratio["interval"][0] > _bars.ANYWHERE)
     note = (
         f"{len(above)} of {len(found)} cases above {_bars.ANYWHERE}, {certain} of them with the whole 95 % interval."
-        + ("" if above else " The worst is shown.")
+        + (" The worst are shown." if len(above) != len(rows) else "")
     )
     heads = ("layer", "shape", "k", "kind", "auto/dense", "95 % interval")
     return Sheet(f"No layer above {_bars.ANYWHERE}", heads, rows, note)

@@ -6,6 +6,7 @@ of a basis, expands them in every training step, and keeps the expanded ones for
 """
 
 import argparse
+import importlib
 import importlib.metadata
 import json
 import sys
@@ -21,9 +22,8 @@ except ImportError:  # run by its path, where only its folder is known
 
 def functions(request: dict[str, Any]) -> tuple[dict[str, Callable[[], Any]], float]:
     """Return the functions to be timed, and the seconds to construct e2cnn's layer."""
-    import torch
-    from e2cnn import gspaces, nn
-
+    torch = importlib.import_module("torch")
+    gspaces, nn = importlib.import_module("e2cnn.gspaces"), importlib.import_module("e2cnn.nn")
     case = request["case"]
     torch.manual_seed(request["seed"])
     _, group, kind = case["layer"].split("-")
@@ -83,8 +83,8 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=0, help="threads of an operation (torch's own choice)")
     flags = parser.parse_args()
     try:
-        import e2cnn  # noqa: F401
-        import torch
+        torch = importlib.import_module("torch")
+        importlib.import_module("e2cnn")
     except ImportError as error:
         print(json.dumps({"error": f"this interpreter lacks a library ({error})"}), flush=True)
         return 1
