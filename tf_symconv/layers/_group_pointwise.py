@@ -8,29 +8,14 @@ import tensorflow as tf
 
 from tf_symconv import groups
 from tf_symconv.layers._signature import with_stock_signature
-
-_REDUCTIONS = {"max": tf.reduce_max, "mean": tf.reduce_mean}
-
-
-def _check_channels(channels: int | None, group: str) -> None:
-    order = groups.get(group, 2).order
-    if channels is None or channels % order:
-        raise ValueError(
-            f"The group {group!r} needs a known number of channels that is a multiple of {order}. "
-            f"Received: {channels} channels"
-        )
-
-
-def _split(shape: Sequence[Any], axis: int, order: int) -> list[Any]:
-    """Return a shape whose ``axis`` is split into group channels and elements."""
-    axis %= len(shape)
-    return [*shape[:axis], shape[axis] // order, order, *shape[axis + 1 :]]
-
-
-def _sizes(tensor: tf.Tensor) -> list[Any]:
-    """Return the sizes of a tensor: integers where they are known, else scalar tensors."""
-    dynamic = tf.shape(tensor)
-    return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
+from tf_symconv.modules._group_pointwise import (
+    GroupLayerNormalizing,
+    GroupReduction,
+    check_channels,
+    resolve_axis,
+    sizes_of,
+    split_shape,
+)
 
 
 @final
@@ -74,15 +59,15 @@ class GroupBatchNormalization(keras.layers.BatchNormalization):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create one scale, offset, mean and variance for each group channel."""
-        channels = input_shape[self.channel_axis]
-        _check_channels(channels, self.group)
-        super().build(_split(tuple(input_shape), self.channel_axis, groups.get(self.group, 2).order))
+        channels = input_shape[resolve_axis(self.channel_axis, len(input_shape))]
+        check_channels(channels, self.group)
+        super().build(split_shape(tuple(input_shape), self.channel_axis, self.group))
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={self.channel_axis: channels})
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         """Return the normalised input."""
-        sizes = _sizes(inputs)
-        split = tf.reshape(inputs, _split(sizes, self.channel_axis, groups.get(self.group, 2).order))
+        sizes = sizes_of(inputs)
+        split = tf.reshape(inputs, split_shape(sizes, self.channel_axis, self.group))
         mask = None if mask is None else mask[..., None]
         outputs: Any = super().call(split, training=training, mask=mask)
         return tf.reshape(outputs, sizes)
@@ -99,7 +84,7 @@ class GroupBatchNormalization(keras.layers.BatchNormalization):
 @final
 @with_stock_signature
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class GroupLayerNormalization(keras.layers.LayerNormalization):
+class GroupLayerNormalization(GroupLayerNormalizing, keras.layers.LayerNormalization):
     """Layer normalisation of all channels at a position, with scale and offset shared over each group channel.
 
     Law: it commutes with the group's action on its input.
@@ -143,25 +128,12 @@ class GroupLayerNormalization(keras.layers.LayerNormalization):
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create one scale and offset for each group channel."""
-        _check_channels(input_shape[self.channel_axis], self.group)
+        check_channels(input_shape[resolve_axis(self.channel_axis, len(input_shape))], self.group)
         super().build(tuple(input_shape))
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the normalised input."""
-        precise = tf.cast(inputs, tf.float32) if inputs.dtype.size < 4 else inputs
-        mean, variance = tf.nn.moments(precise, self.channel_axis, keepdims=True)
-        outputs = (precise - mean) * tf.math.rsqrt(variance + tf.cast(self.epsilon, precise.dtype))
-        if self.gamma is not None:
-            outputs *= self._spread(self.gamma, outputs)
-        if self.beta is not None:
-            outputs += self._spread(self.beta, outputs)
-        return tf.cast(outputs, self.compute_dtype)
-
-    def _spread(self, weight: keras.Variable, outputs: tf.Tensor) -> tf.Tensor:
-        shape = [1] * outputs.shape.rank
-        shape[self.channel_axis] = -1
-        each = tf.repeat(tf.cast(tf.convert_to_tensor(weight), outputs.dtype), groups.get(self.group, 2).order)
-        return tf.reshape(each, shape)
+        return tf.cast(self.normalized(inputs), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments of the constructor."""
@@ -170,7 +142,7 @@ class GroupLayerNormalization(keras.layers.LayerNormalization):
 
 @final
 @keras.saving.register_keras_serializable(package="tf_symconv")
-class GroupPooling(keras.layers.Layer):
+class GroupPooling(GroupReduction, keras.layers.Layer):
     """Maximum or mean over the elements of each group channel.
 
     Law: the output of a transformed input is the transformed output; the group no longer permutes channels. Pooled over
@@ -200,34 +172,13 @@ class GroupPooling(keras.layers.Layer):
         [2, 5, 5, 2]
     """
 
-    def __init__(self, group: str = "c4", reduction: str = "max", axis: int = -1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        groups.get(group, 2)
-        if reduction not in _REDUCTIONS:
-            raise ValueError(f"reduction must be one of {', '.join(_REDUCTIONS)}. Received: reduction={reduction!r}")
-        if not isinstance(axis, int) or isinstance(axis, bool) or axis == 0:
-            raise ValueError(f"axis must be the index of the channel axis, not 0. Received: axis={axis!r}")
-        self.group = group
-        self.reduction = reduction
-        self.axis = axis
-
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Check the channels."""
-        _check_channels(input_shape[self.axis], self.group)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return the pooled input."""
-        axis = self.axis % inputs.shape.rank
-        split = tf.reshape(inputs, _split(_sizes(inputs), axis, groups.get(self.group, 2).order))
-        return _REDUCTIONS[self.reduction](split, axis + 1)
+        check_channels(input_shape[resolve_axis(self.axis, len(input_shape))], self.group)
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, ...]:
         """Return the shape of the input with the group channels only."""
-        _check_channels(input_shape[self.axis], self.group)
-        axis = self.axis % len(input_shape)
-        shape = _split(tuple(input_shape), axis, groups.get(self.group, 2).order)
+        axis = resolve_axis(self.axis, len(input_shape))
+        check_channels(input_shape[axis], self.group)
+        shape = split_shape(tuple(input_shape), axis, self.group)
         return (*shape[: axis + 1], *shape[axis + 2 :])
-
-    def get_config(self) -> dict[str, Any]:
-        """Return all arguments of the constructor."""
-        return {**super().get_config(), "group": self.group, "reduction": self.reduction, "axis": self.axis}

@@ -3,7 +3,8 @@
 Each takes the arguments of the Keras layer of the same name, in its order and with its defaults, but for those that
 only Keras has: regularisers, constraints, ``trainable``. Activations and initialisers are names or callables.
 ``module.latent`` is the variable with the free weights, ``module.kernel`` the full kernel. The variables are made at
-the first call; given the same latent, the outputs are those of the Keras layer.
+the first call; given the same latent, the outputs are those of the Keras layer. ``GroupBatchNormalization`` and
+spectral pooling are called with ``training=True`` in training.
 
 Example:
     >>> import tensorflow as tf
@@ -23,10 +24,12 @@ from tf_symconv.modules._flip_bank import (
 )
 from tf_symconv.modules._fourier_conv import FourierConv2D
 from tf_symconv.modules._group_conv import GroupConv2D, GroupConv2DTranspose
+from tf_symconv.modules._group_pointwise import GroupBatchNormalization, GroupLayerNormalization, GroupPooling
 from tf_symconv.modules._initializers import Constant, OrbitScaling, VarianceScaling
 from tf_symconv.modules._pattern import PatternConv1D, PatternConv2D
 from tf_symconv.modules._positions import GlobalConv1D, TopKPooling1D
 from tf_symconv.modules._spectral_conv import SpectralConv1D, SpectralConv2D
+from tf_symconv.modules._spectral_pooling import SpectralPooling1D, SpectralPooling2D
 from tf_symconv.modules._symmetric import (
     SymmetricConv1D,
     SymmetricConv1DTranspose,
@@ -51,13 +54,18 @@ __all__ = [
     "FlipBankConv3DTranspose",
     "FourierConv2D",
     "GlobalConv1D",
+    "GroupBatchNormalization",
     "GroupConv2D",
     "GroupConv2DTranspose",
+    "GroupLayerNormalization",
+    "GroupPooling",
     "OrbitScaling",
     "PatternConv1D",
     "PatternConv2D",
     "SpectralConv1D",
     "SpectralConv2D",
+    "SpectralPooling1D",
+    "SpectralPooling2D",
     "SymmetricConv1D",
     "SymmetricConv1DTranspose",
     "SymmetricConv2D",

@@ -1,5 +1,6 @@
 """Checks of the arguments that all modules share."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,3 +56,16 @@ def check_switch(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False. Received: {name}={value!r}")
     return value
+
+
+def check_number(name: str, value: Any, lowest: float, highest: float = math.inf) -> float:
+    """Return a finite number in a range.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not lowest <= value <= highest:
+        span = f"of at least {lowest:g}" if highest == math.inf else f"from {lowest:g} to {highest:g}"
+        raise ValueError(f"{name} must be a number {span}. Received: {name}={value!r}")
+    return float(value)

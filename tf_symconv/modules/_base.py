@@ -12,6 +12,10 @@ from tf_symconv.modules._structured import ExpandedKernel
 ModuleT = TypeVar("ModuleT", bound="LazyModule")
 
 DATA_FORMATS = ("channels_last", "channels_first")
+_ON_READ = {
+    "synchronization": tf.VariableSynchronization.ON_READ,
+    "aggregation": tf.VariableAggregation.MEAN,
+}
 
 
 class LazyModule(tf.Module, abc.ABC):
@@ -29,8 +33,8 @@ class LazyModule(tf.Module, abc.ABC):
     """
 
     data_format: str
-    #: The ranks that inputs may have, the batch and the channels counted.
-    input_ranks: tuple[int, ...]
+    #: The ranks that inputs may have, the batch and the channels counted; None for any.
+    input_ranks: tuple[int, ...] | None
 
     def __init__(self, *, name: str | None = None, dtype: Any = tf.float32) -> None:
         super().__init__(name=name)
@@ -60,22 +64,30 @@ class LazyModule(tf.Module, abc.ABC):
             ValueError: If the inputs have another rank or number of channels than the module is made for, or are not
                 floats.
         """
+        return self.call(self.checked(inputs))
+
+    def checked(self, inputs: Any) -> tf.Tensor:
+        """Return the inputs as a tensor that fits the module, which is built if it was not.
+
+        Raises:
+            ValueError: As a call does.
+        """
         inputs = tf.convert_to_tensor(inputs, dtype_hint=self.dtype)
         if not inputs.dtype.is_floating:
             raise ValueError(f"Inputs of {self.name!r} must be floats. Received: {inputs.dtype.name}")
         shape = tuple(inputs.shape) if inputs.shape.rank is not None else None
-        if shape is None or len(shape) not in self.input_ranks:
-            ranks = " or ".join(map(str, self.input_ranks))
+        if shape is None or (self.input_ranks is not None and len(shape) not in self.input_ranks):
+            ranks = "a known number of" if self.input_ranks is None else " or ".join(map(str, self.input_ranks))
             raise ValueError(f"Inputs of {self.name!r} must have {ranks} axes. Received: shape {inputs.shape}")
         if not self._built:
             # Out of the graph that may be traced: the values are drawn once, now.
             with tf.init_scope():
                 self.build(shape)
-        if self._channels not in (None, self._channels_of(shape)):
+        if self._channels is not None and self._channels != self._channels_of(shape):
             raise ValueError(
                 f"{self.name!r} was built for {self._channels} input channels. Received: shape {inputs.shape}"
             )
-        return self.call(inputs)
+        return inputs
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make the variables for inputs of this shape; only the number of channels need be known.
@@ -101,10 +113,15 @@ class LazyModule(tf.Module, abc.ABC):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the outputs of a built module."""
 
-    def add_weight(self, *, name: str, shape: Sequence[int], initializer: Callable[..., Any]) -> tf.Variable:
-        """Return a new trainable variable."""
+    def add_weight(
+        self, *, name: str, shape: Sequence[int], initializer: Callable[..., Any], trainable: bool = True
+    ) -> tf.Variable:
+        """Return a new variable; of one that is not trained, replicas hold their own, read as the mean."""
+        # Written in training by every replica, from what it sees of the batch.
+        own: dict[str, Any] = {} if trainable else _ON_READ
         with self.name_scope:
-            return tf.Variable(initializer(tuple(shape), dtype=self.dtype), name=name, dtype=self.dtype)
+            value = initializer(tuple(shape), dtype=self.dtype)
+            return tf.Variable(value, name=name, dtype=self.dtype, trainable=trainable, **own)
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments of the constructor, so that ``from_config`` makes another such module."""
