@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import re
+import types
 from typing import Any
 
 import griffe
@@ -12,7 +13,7 @@ _LITERAL = re.compile(r"``([^`]+)``")
 
 
 #: What every layer has, for Keras to call.
-_OF_KERAS = {"add_weight", "build", "call", "compute_output_shape", "convolution_op", "get_config", "__post_init__"}
+_OF_KERAS = {"add_weight", "build", "call", "compute_output_shape", "convolution_op", "get_config"}
 
 
 class Docstrings(griffe.Extension):
@@ -29,10 +30,11 @@ class Docstrings(griffe.Extension):
     def _visit(self, obj: Any, package: griffe.Module) -> None:
         if obj.docstring is not None:
             obj.docstring.value = markdown(obj.docstring.value, obj, package)
-        for name, member in obj.members.items():
-            if not member.is_alias:
-                if name in _OF_KERAS:
-                    member.public = False
+        layer = obj.path.startswith((f"{package.name}.layers.", f"{package.name}.modules."))
+        for name, member in list(obj.members.items()):
+            if name == "__post_init__" or (layer and obj.is_class and name in _OF_KERAS):
+                obj.del_member(name)
+            elif not member.is_alias:
                 self._visit(member, package)
 
 
@@ -45,13 +47,19 @@ def _sign(layer: Any, signature: inspect.Signature) -> None:
                 griffe.Parameter(
                     parameter.name,
                     kind=griffe.ParameterKind(parameter.kind.description),
-                    default=None if parameter.default is parameter.empty else repr(parameter.default),
+                    default=_written(parameter.default),
                 )
                 for parameter in signature.parameters.values()
             )
         ),
     )
     layer.set_member("__init__", init)
+
+
+def _written(default: Any) -> str | None:
+    if default is inspect.Parameter.empty:
+        return None
+    return repr(dict(default) if isinstance(default, types.MappingProxyType) else default)
 
 
 def markdown(text: str, obj: Any, package: griffe.Module) -> str:
