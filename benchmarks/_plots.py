@@ -42,7 +42,7 @@ def bars(results: Mapping[str, Any], only: Sequence[str]) -> Figure | None:
         return None
     places = list(dict.fromkeys(_place(bar.case) for bar, _, _ in rows))
     figure = Figure(figsize=(_WIDTH, 1.2 + 0.2 * len(places)), layout="constrained", facecolor="white")
-    for axes, kind in zip(figure.subplots(1, 2, sharey=True), KINDS, strict=True):
+    for axes, kind in zip(figure.subplots(1, 2, sharex=True, sharey=True), KINDS, strict=True):
         for bar, ratio, verdict in rows:
             if bar.case.kind == kind and ratio is not None:
                 height = places.index(_place(bar.case))
@@ -70,7 +70,7 @@ def ratios(results: Mapping[str, Any], cases: Sequence[Case]) -> Figure | None:
         return None
     names = [name for name in LAYERS if any(entry["case"]["layer"] == name for entry in entries)]
     figure = Figure(figsize=(_WIDTH, 1.2 + 0.24 * len(names)), layout="constrained", facecolor="white")
-    for axes, kind in zip(figure.subplots(1, 2, sharey=True), KINDS, strict=True):
+    for axes, kind in zip(figure.subplots(1, 2, sharex=True, sharey=True), KINDS, strict=True):
         chosen = [entry for entry in entries if entry["case"]["kind"] == kind]
         heights = [names.index(entry["case"]["layer"]) for entry in chosen]
         medians = [entry["ratios"]["auto/dense"]["median"] for entry in chosen]

@@ -116,7 +116,13 @@ def worst(results: Mapping[str, Any], cases: Iterable[Case]) -> Sheet:
     certain = sum(1 for _, _, ratio in above if ratio["interval"] and ratio["interval"][0] > _bars.ANYWHERE)
     note = (
         f"{len(above)} of {len(found)} cases above {_bars.ANYWHERE}, {certain} of them with the whole 95 % interval."
-        + (" The worst are shown." if len(above) != len(rows) else "")
+        + (
+            " The worst is shown."
+            if not above
+            else f" The worst {len(rows)} are shown."
+            if len(above) > len(rows)
+            else ""
+        )
     )
     heads = ("layer", "shape", "k", "kind", "auto/dense", "95 % interval")
     return Sheet(f"No layer above {_bars.ANYWHERE}", heads, rows, note)
