@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import tf_symconv
+
 DOCS = Path(__file__).parents[1] / "docs"
 #: The migration guide has a test of its own.
 PAGES = sorted(
@@ -46,3 +48,19 @@ def test_its_links_and_pictures_exist(page):
     targets = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     own = [target for target in targets if target and not target.startswith(("http://", "https://"))]
     assert [target for target in own if not ((DOCS / page).parent / target).exists()] == []
+
+
+def test_every_public_package_has_a_page_of_the_api():
+    names = set(tf_symconv.__all__) - {"__version__"}
+    pages = {
+        name
+        for page in (DOCS / "api").glob("*.md")
+        for name in re.findall(r"^::: tf_symconv\.(\S+)", page.read_text(), re.M)
+    }
+    assert names - pages == set()
+
+
+def test_the_front_page_and_the_readme_show_the_same_example():
+    readme = (DOCS.parent / "README.md").read_text()
+    example = BLOCK.findall((DOCS / "index.md").read_text())[0][1]
+    assert f"```python\n{example}```" in readme
