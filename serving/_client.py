@@ -19,6 +19,7 @@ from tf_symconv.serving._transport import ModelSpec, Target, Transport, parse_ta
 __all__ = ["Client", "connect"]
 
 _Answer = TypeVar("_Answer")
+_DEFAULT = "serving_default"
 _PASSING = ("UNAVAILABLE", "RESOURCE_EXHAUSTED")  # another attempt may do
 _NOT_YET = (*_PASSING, "NOT_FOUND", "DEADLINE_EXCEEDED", "FAILED_PRECONDITION", "INVALID_ARGUMENT")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds
@@ -97,7 +98,7 @@ class Client:
         self,
         inputs: Any,
         *,
-        signature: str = "serving_default",
+        signature: str = _DEFAULT,
         outputs: Sequence[str] | None = None,
         timeout: float | None = None,
     ) -> dict[str, np.ndarray]:
@@ -149,20 +150,31 @@ class Client:
         Raises:
             ServingError: the server gave no answer, or refuses the request.
             ValueError: arrays of different lengths, no examples, or an array alone for a model with many inputs.
+            TypeError: arrays of another kind than the model's inputs of that name.
         """
         deadline = self._deadline(timeout)
-        if not isinstance(inputs, Mapping):
-            default = self._signature("serving_default", deadline)
-            if len(default.inputs) != 1:
-                raise ValueError(f"inputs must be a dict of the features {sorted(default.inputs)}. Received: an array")
-            [(name, spec)] = default.inputs.items()
-            inputs = {name: _cast(np.asarray(inputs), spec, name)}
-        columns = {name: np.asarray(values) for name, values in inputs.items()}
-        counts = sorted({len(values) if values.ndim else 0 for values in columns.values()})
-        if len(counts) != 1 or counts == [0]:
-            raise ValueError(f"inputs must hold as many rows each, one or more. Received: rows={counts}")
-        rows = [{name: np.ravel(values[row]) for name, values in columns.items()} for row in range(counts[0])]
+        rows = self._rows(inputs, signature, deadline)
         return self._try(lambda left: self._transport.classify(self._spec, signature, rows, left), deadline)
+
+    def regress(self, inputs: Any, *, signature: str = "regress", timeout: float | None = None) -> np.ndarray:
+        """Return the value of each of a batch of examples, sent as ``tf.train.Example``.
+
+        Args:
+            inputs: as for ``classify``.
+            signature: name of the signature; its method is ``tensorflow/serving/regress``.
+            timeout: seconds until the call gives up. None stands for that of the client.
+
+        Returns:
+            An array of float32, one value for each example.
+
+        Raises:
+            ServingError: the server gave no answer, or refuses the request.
+            ValueError: as for ``classify``.
+            TypeError: as for ``classify``.
+        """
+        deadline = self._deadline(timeout)
+        rows = self._rows(inputs, signature, deadline)
+        return self._try(lambda left: self._transport.regress(self._spec, signature, rows, left), deadline)
 
     def metadata(self, *, timeout: float | None = None) -> Metadata:
         """Ask for the version that answers, and its signatures.
@@ -260,6 +272,22 @@ class Client:
                         raise
                     raise ServingError(error.code, f"{error.message} ({attempts} attempts)") from error
             time.sleep(pause)
+
+    def _rows(self, inputs: Any, name: str, deadline: float) -> list[dict[str, np.ndarray]]:
+        """Return the features of each example, of the types of the model's inputs."""
+        found = self._signature(name, deadline)
+        signatures = self._metadata.signatures if self._metadata else {name: found}
+        specs = signatures[_DEFAULT].inputs if _DEFAULT in signatures else {}
+        if not isinstance(inputs, Mapping):
+            if len(specs) != 1:
+                raise ValueError(f"inputs must be a dict of features, such as {sorted(specs)}. Received: an array")
+            inputs = {next(iter(specs)): inputs}
+        columns = {key: np.asarray(values) for key, values in inputs.items()}
+        columns = {key: _cast(values, specs[key], key) if key in specs else values for key, values in columns.items()}
+        counts = sorted({len(values) if values.ndim else 0 for values in columns.values()})
+        if len(counts) != 1 or counts == [0]:
+            raise ValueError(f"inputs must hold as many rows each, one or more. Received: rows={counts}")
+        return [{key: np.ravel(values[row]) for key, values in columns.items()} for row in range(counts[0])]
 
     def _signature(self, name: str, deadline: float) -> Signature:
         with self._lock:  # Many threads shall not all ask at the start.

@@ -28,6 +28,7 @@ _model_pb2 = protocol("apis.model_pb2")
 _model_service_pb2_grpc = protocol("apis.model_service_pb2_grpc")
 _predict_pb2 = protocol("apis.predict_pb2")
 _prediction_service_pb2_grpc = protocol("apis.prediction_service_pb2_grpc")
+_regression_pb2 = protocol("apis.regression_pb2")
 
 _INTERNAL = "__saved_model_"
 _OPTIONS = (
@@ -38,6 +39,7 @@ _OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.lb_policy_name", "round_robin"),  # A name that stands for many servers leads to all of them.
 )
 
 
@@ -91,6 +93,15 @@ class GrpcTransport(Transport):
             np.array([[one.label for one in row.classes] for row in found], str),
             np.array([[one.score for one in row.classes] for row in found], np.float32),
         )
+
+    def regress(
+        self, spec: ModelSpec, name: str, examples: Sequence[Mapping[str, np.ndarray]], timeout: float
+    ) -> np.ndarray:
+        """Send examples, flat arrays by feature, to the signature ``name``."""
+        request = _regression_pb2.RegressionRequest(model_spec=_model_spec(spec, name))
+        request.input.example_list.examples.extend(_example(example) for example in examples)
+        found = self._ask(self._prediction.Regress, request, timeout).result.regressions
+        return np.array([one.value for one in found], np.float32)
 
     def metadata(self, spec: ModelSpec, timeout: float) -> Metadata:
         """Ask for the signatures."""

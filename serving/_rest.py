@@ -85,12 +85,16 @@ class RestTransport(Transport):
         self, spec: ModelSpec, name: str, examples: Sequence[Mapping[str, np.ndarray]], timeout: float
     ) -> Classification:
         """Send examples, flat arrays by feature, to the signature ``name``."""
-        rows = [{key: _encoded(values) for key, values in example.items()} for example in examples]
-        answer = self._ask("POST", f"{_path(spec)}:classify", timeout, {"signature_name": name, "examples": rows})
-        results = _field(answer, "results")
+        results = self._send_examples("classify", spec, name, examples, timeout)
         labels = [[label for label, _ in row] for row in results]
         scores = [[score for _, score in row] for row in results]
         return Classification(np.array(labels, str), np.array(scores, np.float32))
+
+    def regress(
+        self, spec: ModelSpec, name: str, examples: Sequence[Mapping[str, np.ndarray]], timeout: float
+    ) -> np.ndarray:
+        """Send examples, flat arrays by feature, to the signature ``name``."""
+        return np.array(self._send_examples("regress", spec, name, examples, timeout), np.float32)
 
     def metadata(self, spec: ModelSpec, timeout: float) -> Metadata:
         """Ask for the signatures."""
@@ -123,6 +127,13 @@ class RestTransport(Transport):
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def _send_examples(
+        self, method: str, spec: ModelSpec, name: str, examples: Sequence[Mapping[str, np.ndarray]], timeout: float
+    ) -> list[Any]:
+        rows = [{key: _encoded(values) for key, values in example.items()} for example in examples]
+        answer = self._ask("POST", f"{_path(spec)}:{method}", timeout, {"signature_name": name, "examples": rows})
+        return _field(answer, "results")
 
     def _ask(self, method: str, path: str, timeout: float, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()

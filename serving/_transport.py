@@ -70,6 +70,12 @@ class Transport(abc.ABC):
         """Send examples, flat arrays by feature, to the signature ``name``."""
 
     @abc.abstractmethod
+    def regress(
+        self, spec: ModelSpec, name: str, examples: Sequence[Mapping[str, np.ndarray]], timeout: float
+    ) -> np.ndarray:
+        """Send examples, flat arrays by feature, to the signature ``name``."""
+
+    @abc.abstractmethod
     def metadata(self, spec: ModelSpec, timeout: float) -> Metadata:
         """Ask for the signatures."""
 

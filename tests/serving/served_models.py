@@ -39,7 +39,7 @@ def jpeg_size(width: int, height: int) -> bytes:
 
 
 def save(model: keras.Model, path: Path) -> Path:
-    """Save the model with the signatures serving_default, classify, serving_bytes and many."""
+    """Save the model with the signatures serving_default, classify, regress, serving_bytes and many."""
     module = tf.Module()
     module.kept = [model, *(variable.value for variable in model.variables)]
     spec = tf.TensorSpec([None, SIZE, SIZE, 1], name="image")
@@ -53,6 +53,12 @@ def save(model: keras.Model, path: Path) -> Path:
         features = {"image": tf.io.FixedLenFeature([SIZE, SIZE, 1], tf.float32)}
         scores = model(tf.io.parse_example(tf.ensure_shape(inputs, [None]), features)["image"], training=False)
         return {"classes": tf.tile([LABELS], [tf.shape(scores)[0], 1]), "scores": scores}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def regress(inputs):
+        features = {"image": tf.io.FixedLenFeature([SIZE, SIZE, 1], tf.float32)}
+        image = tf.io.parse_example(tf.ensure_shape(inputs, [None]), features)["image"]
+        return {"outputs": tf.reduce_sum(image, [1, 2])}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def from_bytes(image_bytes):
@@ -82,10 +88,17 @@ def save(model: keras.Model, path: Path) -> Path:
             "raw_bytes": tf.strings.join([word, b"\xff\x00"]),
         }
 
-    signatures = {"serving_default": predict, "classify": classify, "serving_bytes": from_bytes, "many": many}
+    signatures = {
+        "serving_default": predict,
+        "classify": classify,
+        "regress": regress,
+        "serving_bytes": from_bytes,
+        "many": many,
+    }
     tf.saved_model.save(module, str(path), signatures=signatures)
     file = path / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    saved.meta_graphs[0].signature_def["classify"].method_name = "tensorflow/serving/classify"
+    for name in ("classify", "regress"):
+        saved.meta_graphs[0].signature_def[name].method_name = f"tensorflow/serving/{name}"
     file.write_bytes(saved.SerializeToString())
     return path

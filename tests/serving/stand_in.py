@@ -39,6 +39,7 @@ from tensorflow_serving.apis import (
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -47,7 +48,7 @@ from tf_symconv.serving._dtypes import STRING, numpy_dtype
 
 _URL = re.compile(
     r"/v1/models/(?P<model>[^/:]+)(/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
-    r"(:(?P<method>predict|classify)|(?P<metadata>/metadata))?"
+    r"(:(?P<method>predict|classify|regress)|(?P<metadata>/metadata))?"
 )
 _HTTP = {
     "INVALID_ARGUMENT": 400,
@@ -142,6 +143,17 @@ class StandIn:
                 classes.add(label=label, score=score)
         return response
 
+    def regress(self, request) -> Any:
+        self.begin("regress")
+        with self.core.counted(request.model_spec):
+            servable = self.core.find(request.model_spec)
+            examples = [one.SerializeToString() for one in request.input.example_list.examples]
+            values = servable.regress(request.model_spec.signature_name, examples)
+        response = regression_pb2.RegressionResponse(model_spec=_spec(servable))
+        for value in values:
+            response.result.regressions.add(value=value)
+        return response
+
     def metadata(self, request) -> Any:
         self.begin("metadata")
         servable = self.core.find(request.model_spec)
@@ -187,6 +199,9 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Classify(self, request, context):
         return _answer(self._server.classify, request, context)
+
+    def Regress(self, request, context):
+        return _answer(self._server.regress, request, context)
 
     def GetModelMetadata(self, request, context):
         return _answer(self._server.metadata, request, context)
@@ -270,12 +285,17 @@ class _Rest(BaseHTTPRequestHandler):
         if not isinstance(name, str):
             raise Refusal("INVALID_ARGUMENT", "'signature_name' key must be a string value.")
         spec.signature_name = name
-        if method == "classify":
-            request = classification_pb2.ClassificationRequest(model_spec=spec)
+        if method != "predict":
+            kind = (
+                classification_pb2.ClassificationRequest if method == "classify" else regression_pb2.RegressionRequest
+            )
+            request = kind(model_spec=spec)
             rows = document.get("examples")
             if not isinstance(rows, list) or not rows:
                 raise Refusal("INVALID_ARGUMENT", "'examples' value must be a list that is not empty")
             request.input.example_list.examples.extend(_example(row) for row in rows)
+            if method == "regress":
+                return {"results": [one.value for one in self.server_.regress(request).result.regressions]}
             found = self.server_.classify(request).result.classifications
             return {"results": [[[one.label, one.score] for one in row.classes] for row in found]}
         signature = self.server_.core.find(spec).signature(name)

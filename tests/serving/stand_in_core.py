@@ -19,7 +19,7 @@ from tf_symconv.serving import _c_api
 from tf_symconv.serving._dtypes import dtype_name, dtype_number
 from tf_symconv.serving._saved_model import SavedModel, SavedModelError, Signature, read
 
-CLASSIFY = "tensorflow/serving/classify"
+CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 WARMUP = Path("assets.extra") / "tf_serving_warmup_requests"
 
 
@@ -59,15 +59,21 @@ class Servable:
         return self._run(signature, inputs, list(outputs) or list(signature.outputs))
 
     def classify(self, signature_name: str, examples: list[bytes]) -> list[list[tuple[str, float]]]:
-        signature = self.signature(signature_name)
-        if signature.method != CLASSIFY:
-            raise Refusal("INVALID_ARGUMENT", f"Expected classification signature method_name to be {CLASSIFY}")
-        if not examples:
-            raise Refusal("INVALID_ARGUMENT", "Input is empty.")
-        found = self._run(signature, {"inputs": np.array(examples, object)}, list(signature.outputs))
+        found = self._run_examples(signature_name, CLASSIFY, examples)
         scores = found["scores"]
         labels = found.get("classes", np.full(scores.shape, b"", object))
         return [[(a.decode(), float(b)) for a, b in zip(*row, strict=True)] for row in zip(labels, scores, strict=True)]
+
+    def regress(self, signature_name: str, examples: list[bytes]) -> list[float]:
+        return self._run_examples(signature_name, REGRESS, examples)["outputs"].ravel().tolist()
+
+    def _run_examples(self, signature_name: str, method: str, examples: list[bytes]) -> dict[str, np.ndarray]:
+        signature = self.signature(signature_name)
+        if signature.method != method:
+            raise Refusal("INVALID_ARGUMENT", f"Expected signature method_name to be {method}")
+        if not examples:
+            raise Refusal("INVALID_ARGUMENT", "Input is empty.")
+        return self._run(signature, {"inputs": np.array(examples, object)}, list(signature.outputs))
 
     def _run(self, signature: Signature, inputs: Mapping[str, np.ndarray], outputs: list[str]) -> dict[str, np.ndarray]:
         for name, spec in signature.inputs.items():
@@ -92,12 +98,11 @@ class Servable:
                 request = log.predict_log.request
                 arrays = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
                 self.predict(request.model_spec.signature_name, arrays)
-            elif kind == "classify_log":
-                request = log.classify_log.request
-                examples = [one.SerializeToString() for one in request.input.example_list.examples]
-                self.classify(request.model_spec.signature_name, examples)
             else:
-                raise Refusal("UNIMPLEMENTED", f"Unsupported log_type for warmup: {kind}")
+                request = getattr(log, kind).request
+                examples = [one.SerializeToString() for one in request.input.example_list.examples]
+                call = {"classify_log": self.classify, "regress_log": self.regress}[kind]
+                call(request.model_spec.signature_name, examples)
             count += 1
         return count
 

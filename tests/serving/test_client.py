@@ -80,6 +80,18 @@ def test_classes_and_scores(client: serving.Client, model: keras.Model, way: str
 
 
 @BOTH
+def test_values_of_examples(client: serving.Client, way: str) -> None:
+    images = served_models.images(3)
+    values = client.regress(images.astype("float64"))
+    np.testing.assert_allclose(values, images.sum((1, 2, 3)), rtol=1e-5)
+    assert (values.dtype, values.shape) == (np.float32, (3,))
+    ones = client.regress({"image": np.ones((1, 8, 8, 1), int)})  # Integers are cast as the model's input wants it.
+    np.testing.assert_allclose(ones, [64])
+    with pytest.raises(serving.ServingError, match="INVALID_ARGUMENT"):
+        client.regress({"picture": images})
+
+
+@BOTH
 def test_encoded_images(client: serving.Client, model: keras.Model, way: str) -> None:
     images = served_models.images(4)
     encoded = np.array([served_models.png(image) for image in images], object)
@@ -125,7 +137,7 @@ def test_an_empty_batch_goes_by_grpc_alone(server: StandIn) -> None:
 def test_metadata_tells_the_signatures(client: serving.Client, base: Path, way: str) -> None:
     found = client.metadata()
     assert (found.model, found.version) == ("digits", 2)
-    assert set(found.signatures) == {"serving_default", "classify", "serving_bytes", "many"}
+    assert set(found.signatures) == {"serving_default", "classify", "regress", "serving_bytes", "many"}
     assert found.signatures["classify"].method == "tensorflow/serving/classify"
     spec = found.signatures["serving_default"].inputs["image"]
     assert (spec.dtype, spec.shape) == ("float32", (None, 8, 8, 1))
@@ -233,7 +245,7 @@ def test_a_refused_request_tells_why(client: serving.Client, way: str) -> None:
     assert caught.value.code == "INVALID_ARGUMENT"
     with pytest.raises(serving.ServingError, match=r"has the signatures .*'classify'.*, not 'other'"):
         client.predict(np.zeros((2, 8, 8, 1)), signature="other")
-    with pytest.raises(serving.ServingError, match="Expected classification signature") as caught:
+    with pytest.raises(serving.ServingError, match="Expected signature method_name") as caught:
         client.classify(np.zeros((2, 8, 8, 1)), signature="serving_default")
 
 
@@ -257,6 +269,7 @@ def test_requests_that_do_not_fit_the_signature_are_not_sent(client: serving.Cli
             TypeError,
             "'n' must be int32. Received: dtype=int64",
         ),
+        (lambda: client.classify(np.full((1, 8, 8, 1), "a")), TypeError, "'image' must be float32"),
         (lambda: client.classify({"a": np.zeros(2), "b": np.zeros(3)}), ValueError, r"rows=\[2, 3\]"),
         (lambda: client.classify(np.zeros((0, 8, 8, 1))), ValueError, r"rows=\[0\]"),
     ]
