@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NOT_MEASURED = "not measured"
 _LEFT = 2  # the first columns, which hold words
 _WORST = 12
+_CLOSE = 1.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,8 @@ def times(results: Mapping[str, Any], cases: Iterable[Case], gpu: Mapping[str, A
     entries = [results["cases"][case.key] for case in cases if case.key in results["cases"]]
     names = list(dict.fromkeys(itertools.chain.from_iterable(entry["medians"] for entry in entries)))
     pairs = list(dict.fromkeys(itertools.chain.from_iterable(entry["ratios"] for entry in entries)))
-    heads = ("layer", "shape", "k", "kind", *(f"{name} ms" for name in names), *pairs, "aim", "GPU folded/dense")
+    heads = ("layer", "shape", "k", "kind", *(f"{name} ms" for name in names), *pairs)
+    heads += ("aim", "predicted", "GPU folded/dense")
     rows = []
     for entry in entries:
         case = case_of(entry)
@@ -88,11 +90,22 @@ def times(results: Mapping[str, Any], cases: Iterable[Case], gpu: Mapping[str, A
                 *(_ms(entry["medians"].get(name)) for name in names),
                 *(_spread(entry["ratios"].get(pair)) for pair in pairs),
                 f"{entry['aim']:.2f}",
+                _predicted(entry),
                 _gpu_cell(case, gpu),
             )
         )
-    note = "Medians; ratios are medians of pairs of one round, with their quartiles. Aim: the share of multiplications."
+    note = (
+        "Medians; ratios are medians of pairs of one round, with their quartiles. Aim: the share of multiplications "
+        "that folding leaves. Predicted: what the plan of auto says of auto/dense."
+    )
     return Sheet("Times", heads, tuple(rows), note)
+
+
+def _predicted(entry: Mapping[str, Any]) -> str:
+    """Return the cost that the plan of the layer predicts, as a share of the dense one's."""
+    plan = entry["plan"]
+    cost = plan.get("training_cost" if entry["case"]["kind"] == "training" else "forward_cost") if plan else None
+    return "-" if cost is None else f"{cost:.2f}"
 
 
 def _gpu_cell(case: Case, gpu: Mapping[str, Any] | None) -> str:
@@ -126,6 +139,30 @@ def worst(results: Mapping[str, Any], cases: Iterable[Case]) -> Sheet:
     )
     heads = ("layer", "shape", "k", "kind", "auto/dense", "95 % interval")
     return Sheet(f"No layer above {_bars.ANYWHERE}", heads, rows, note)
+
+
+def choices(results: Mapping[str, Any], cases: Iterable[Case]) -> Sheet:
+    """Return where ``auto`` chose the slower form, the worst first, as far as both forms are measured."""
+    found = []
+    for case in cases:
+        medians = results["cases"].get(case.key, {}).get("medians", {})
+        if {"dense", "folded", "auto"} <= set(medians):
+            best = min(medians["dense"], medians["folded"])
+            found.append((medians["auto"] / best, case, medians))
+    found.sort(key=lambda item: -item[0])
+    rows = tuple(
+        (
+            *(case.layer, case.shape, str(case.kernel), case.kind),
+            *(_ms(medians[name]) for name in ("dense", "folded", "auto")),
+            f"{regret:.2f}",
+        )
+        for regret, case, medians in found[:_WORST]
+        if regret > _CLOSE
+    )
+    count = sum(regret > _CLOSE for regret, _, _ in found)
+    note = f"auto takes more than {_CLOSE} of the time of the better form in {count} of {len(found)} cases."
+    heads = ("layer", "shape", "k", "kind", "dense ms", "folded ms", "auto ms", "auto/best")
+    return Sheet("Choices of auto", heads, rows, note)
 
 
 def _interval(ratio: Mapping[str, Any] | None) -> str:
@@ -264,7 +301,7 @@ def sheets(
     """Return the tables that these cases have something for."""
     only = list(dict.fromkeys(case.layer for case in cases))
     found = [bars(results, only, gpu)] if show_bars else []
-    found += [times(results, cases, gpu), worst(results, cases), growth(results)]
+    found += [times(results, cases, gpu), worst(results, cases), choices(results, cases), growth(results)]
     found += [construction(results, only), memory(results, memory_cases), peers(results, only)]
     return [sheet for sheet in found if sheet.rows]
 

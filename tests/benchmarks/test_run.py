@@ -111,7 +111,14 @@ def results(**sections):
 
 def entry(case, ratio, **more):
     ratios = {"auto/plain": figures(ratio), "auto/dense": figures(ratio, [ratio - 0.01, ratio + 0.01])}
-    return {"case": vars(case), "medians": {"plain": 1, "auto": ratio}, "ratios": ratios, "aim": 0.5, **more}
+    return {
+        "case": vars(case),
+        "medians": {"plain": 1, "auto": ratio},
+        "ratios": ratios,
+        "aim": 0.5,
+        "plan": None,
+        **more,
+    }
 
 
 def test_bars_of_time_construction_and_memory_are_judged(tmp_path):
@@ -185,3 +192,17 @@ def test_a_peer_that_ends_or_lacks_its_library_is_told_in_a_line(peer):
         Peer(sys.executable)
     with pytest.raises(PeerError, match="does not start"):
         Peer("/nowhere/python")
+
+
+def test_choices_of_auto_that_cost_time_are_listed():
+    cases = [Case("mirror-v", kernel, 64, 64, 32, 16, "training") for kernel in (3, 5, 7)]
+    entries = {}
+    for case, auto in zip(cases, (1.0, 1.3, 2.0), strict=True):
+        plan = {"forward_cost": 0.25, "training_cost": 0.75}
+        entries[case.key] = entry(case, auto, plan=plan)
+        entries[case.key]["medians"] = {"plain": 1, "dense": 1.0, "folded": 1.2, "auto": auto}
+    shown = {sheet.title: sheet for sheet in sheets(results(cases=entries), cases)}
+    choices = shown["Choices of auto"]
+    assert [row[2] for row in choices.rows] == ["7", "5"] and [row[-1] for row in choices.rows] == ["2.00", "1.30"]
+    assert "in 2 of 3 cases" in choices.note
+    assert shown["Times"].rows[0][shown["Times"].heads.index("predicted")] == "0.75"
