@@ -64,3 +64,10 @@ def test_the_front_page_and_the_readme_show_the_same_example():
     readme = (DOCS.parent / "README.md").read_text()
     example = BLOCK.findall((DOCS / "index.md").read_text())[0][1]
     assert f"```python\n{example}```" in readme
+
+
+def test_every_notebook_is_listed():
+    page = (DOCS / "how-to/notebooks.md").read_text()
+    assert re.findall(r"^\| `(.*?\.ipynb)`", page, re.M) == sorted(
+        path.name for path in (DOCS.parent / "colab").glob("*.ipynb")
+    )
