@@ -57,6 +57,21 @@ CHECKS = {
         for size in set(WINDOWS) & set(lost["spectral"]):
             assert lost["spectral"][size] < lost["maximum of windows"][size]
     """,
+    "07_tensorflow1_to_serving": """
+        assert status == 0 and len(report.matched) == 19 and not report.missing
+        assert sum(match.action == "state" for match in report.matched) == 13
+        assert abs(restored - old).max() < 1e-4 and int(model.optimizer.iterations) > OLD_STEPS
+        assert history["loss"][0] < 1.0 and verdict.ok and verified.ok
+        assert abs(answers(test[0]) - trained).max() < 1e-4
+        assert np.mean(trained.argmax(axis=-1) == test[1]) > 0.6
+    """,
+    "08_serving": """
+        assert report.ok and set(report.signatures) == {"classify", "serving_default"} and len(report.probes) > 10
+        # Whether and how a plain export fails is TensorFlow's affair; that it answers images of another size is not.
+        assert not plain.ok and any(probe.outcome != "error" for probe in plain.probes)
+        assert accuracy > 0.6 and same
+        assert all((values > 0).all() for values in measured.values())
+    """,
 }
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
