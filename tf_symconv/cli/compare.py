@@ -6,15 +6,14 @@ weights and at equal numbers of multiplications. Mean and standard deviation ove
 a picture, a table in Markdown and JSON.
 
 Without flags: the handwritten digits that ship with scikit-learn; no network is needed. Every trial that is done is
-kept: a comparison that was stopped goes on when the same command is given again, and one with more --seeds or other
---sizes adds to it. --quick tries everything in about a minute.
+kept: a comparison that was stopped goes on when the same command is given again, and one with more --seeds, other
+--sizes or other --methods adds to it. --quick tries everything in about a minute.
 """
 
 import importlib
 import logging
-import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +21,14 @@ from absl import flags
 
 from tf_symconv.cli import CommandError
 from tf_symconv.cli._quiet import quiet_stderr
+from tf_symconv.cli._settings_flags import SettingsFlags
 from tf_symconv.comparison import (
+    METHODS,
     ComparisonDirectory,
     ComparisonSettings,
     RunDirectoryError,
     parse_group,
+    parse_methods,
     parse_odd_kernel_size,
     parse_sizes,
 )
@@ -40,52 +42,30 @@ _EXTRAS = ("importlib_resources", "tensorflow_datasets", "sklearn", "matplotlib"
 _DEFAULTS = ComparisonSettings()
 _QUICK = {"sizes": "50,200", "seeds": 1, "steps": 100, "width": 8}
 
+_SETTINGS = SettingsFlags(FLAGS, _DEFAULTS)
 
-def _number(name: str, text: str, lowest: int | None = 1, highest: int | None = None) -> None:
-    flags.DEFINE_integer(
-        name, getattr(_DEFAULTS, name), text, lower_bound=lowest, upper_bound=highest, flag_values=FLAGS
-    )
-
-
-def _text(name: str, text: str, parse: Callable[[str], Any] | None = None) -> None:
-    flags.DEFINE_string(name, getattr(_DEFAULTS, name), text, flag_values=FLAGS)
-    if parse is not None:
-        flags.register_validator(name, _validator(parse), flag_values=FLAGS)
-
-
-def _validator(parse: Callable[[str], Any]) -> Callable[[str], bool]:
-    def check(value: str) -> bool:
-        try:
-            parse(value)
-        except ValueError as error:
-            raise flags.ValidationError(str(error)) from None
-        return True
-
-    return check
-
-
-_text("dataset", "Data set: digits, or an image classification set of TensorFlow Datasets by name, such as mnist.")
-_text(
+_SETTINGS.text(
+    "dataset", "Data set: digits, or an image classification set of TensorFlow Datasets by name, such as mnist."
+)
+_SETTINGS.text(
     "group",
     "Group whose elements turn the images, and under which the symmetric kernels are invariant: c2, c4, d4, h, v, hv "
     "or diag.",
     parse_group,
 )
-_text("sizes", "Numbers of training images: positive integers and all.", parse_sizes)
-_number("seeds", "How often everything is repeated, with other images, turns and first weights.")
-flags.DEFINE_boolean("any_angle", _DEFAULTS.any_angle, "Turn images by any angle too, in a panel of its own.", FLAGS)
-_number("width", "Channels of the plain network; the others are matched to it.")
-_text("kernel_size", "Size of the square kernels, an odd number.", parse_odd_kernel_size)
-_number("steps", "Training steps, whatever the number of images.")
-_number("batch_size", "Images per training step.")
-flags.DEFINE_float(
-    "learning_rate", _DEFAULTS.learning_rate, "Learning rate at the start; it falls to 0.", flag_values=FLAGS
+_SETTINGS.text("methods", f"Networks to train, of {', '.join(METHODS)}.", parse_methods)
+_SETTINGS.text("sizes", "Numbers of training images: positive integers and all.", parse_sizes)
+_SETTINGS.number("seeds", "How often everything is repeated, with other images, turns and first weights.")
+_SETTINGS.switch("any_angle", "Turn images by any angle too, in a panel of its own.")
+_SETTINGS.number("width", "Channels of the plain network; the others are matched to it.")
+_SETTINGS.text("kernel_size", "Size of the square kernels, an odd number.", parse_odd_kernel_size)
+_SETTINGS.number("steps", "Training steps, whatever the number of images.")
+_SETTINGS.number("batch_size", "Images per training step.")
+_SETTINGS.positive("learning_rate", "Learning rate at the start; it falls to 0.")
+_SETTINGS.number("padding", "Cells of zeros added on each side before images are turned.", 0)
+_SETTINGS.number(
+    "image_size", "Resize images to this height and width. Default: their own size, or 64 where sizes vary."
 )
-flags.register_validator(
-    "learning_rate", lambda value: 0 < value < math.inf, "must be a finite number above 0", flag_values=FLAGS
-)
-_number("padding", "Cells of zeros added on each side before images are turned.", 0)
-_number("image_size", "Resize images to this height and width. Default: their own size, or 64 where sizes vary.")
 flags.DEFINE_boolean(
     "quick",
     False,
@@ -174,7 +154,7 @@ def _compare(directory: ComparisonDirectory, console: "Console") -> dict[str, An
             # What was done before this call is not counted: the time left follows from what this call does.
             tasks.append(bars.add_task("", total=trials - done, done=done, trials=trials, before=done))
         task = bars.tasks[0]
-        text = f"{trial.method}, {trial.size} images, seed {trial.seed}"
+        text = f"{trial.method.replace('_', ' ')}, {trial.size} images, seed {trial.seed}"
         now = done - task.fields["before"] + (part if part < 1 else 0.0)
         bars.update(tasks[0], completed=now, description=text, done=done, trials=trials)
 
@@ -191,7 +171,7 @@ def _show(results: dict[str, Any], directory: Path, console: "Console") -> None:
     from rich import box
     from rich.table import Table
 
-    from tf_symconv.comparison._summary import rows, sizes, title
+    from tf_symconv.comparison._summary import name_of, rows, sizes, title
 
     for turns in dict.fromkeys(cell["turns"] for cell in results["cells"]):
         table = Table(
@@ -207,7 +187,7 @@ def _show(results: dict[str, Any], directory: Path, console: "Console") -> None:
                 table.add_section()
                 table.add_row(budget, style="dim")
                 last = budget
-            table.add_row(method, f"{weights:,}", f"{multiplications:,}", *texts)
+            table.add_row(name_of(method), f"{weights:,}", f"{multiplications:,}", *texts)
         console.print(table)
     places = (
         ("picture", "comparison.png"),

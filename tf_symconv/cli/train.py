@@ -8,9 +8,8 @@ Exit status 0 only if the exported model passes its verification.
 
 import importlib
 import logging
-import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from absl import flags
 
 from tf_symconv.cli import CommandError
 from tf_symconv.cli._quiet import quiet_stderr
+from tf_symconv.cli._settings_flags import SettingsFlags
 from tf_symconv.training import (
     ROLES,
     RunDirectory,
@@ -36,57 +36,29 @@ FLAGS = flags.FlagValues()
 _EXTRAS = ("importlib_resources", "tensorflow_datasets", "sklearn", "matplotlib", "jinja2", "rich", "tensorboard")
 _DEFAULTS = Settings()
 
+_SETTINGS = SettingsFlags(FLAGS, _DEFAULTS)
 
-def _number(name: str, text: str, lowest: int | None = 1, highest: int | None = None) -> None:
-    flags.DEFINE_integer(
-        name, getattr(_DEFAULTS, name), text, lower_bound=lowest, upper_bound=highest, flag_values=FLAGS
-    )
-
-
-def _text(name: str, text: str, parse: Callable[[str], Any] | None = None) -> None:
-    flags.DEFINE_string(name, getattr(_DEFAULTS, name), text, flag_values=FLAGS)
-    if parse is not None:
-        flags.register_validator(name, _validator(parse), flag_values=FLAGS)
-
-
-def _validator(parse: Callable[[str], Any]) -> Callable[[str], bool]:
-    def check(value: str) -> bool:
-        try:
-            parse(value)
-        except ValueError as error:
-            raise flags.ValidationError(str(error)) from None
-        return True
-
-    return check
-
-
-_text("dataset", "Data set: digits, or an image classification set of TensorFlow Datasets by name, such as mnist.")
-_text(
+_SETTINGS.text(
+    "dataset", "Data set: digits, or an image classification set of TensorFlow Datasets by name, such as mnist."
+)
+_SETTINGS.text(
     "symmetry",
     "Symmetry of the kernels: h, v, hv (mirrored), c2, c4, d4 (rotated), diag, circular; or a mix with counts or "
     "percentages of the filters, the rest free: hv=50%,circular=4.",
     parse_symmetry,
 )
-_text("parity", "even or odd (antisymmetric) kernels, or one of them per axis: even,odd.", parse_parity)
-_number("filters", "Filters of the convolutions in the first block; each further block has twice as many.")
-_text("kernel_size", "Kernel size: 5, or 3x5 (height x width).", parse_kernel_size)
-_number("epochs", "Passes over the training images.")
-_number("batch_size", "Images per training step.")
-_number("seed", "Seed of the first weights, the dropout and the order of the images.", 0, 2**32 - 1)
-_number("image_size", "Resize images to this height and width. Default: their own size, or 64 where sizes vary.")
-flags.DEFINE_float(
-    "learning_rate", _DEFAULTS.learning_rate, "Learning rate at the start; it falls to 0.", flag_values=FLAGS
+_SETTINGS.text("parity", "even or odd (antisymmetric) kernels, or one of them per axis: even,odd.", parse_parity)
+_SETTINGS.number("filters", "Filters of the convolutions in the first block; each further block has twice as many.")
+_SETTINGS.text("kernel_size", "Kernel size: 5, or 3x5 (height x width).", parse_kernel_size)
+_SETTINGS.number("epochs", "Passes over the training images.")
+_SETTINGS.number("batch_size", "Images per training step.")
+_SETTINGS.number("seed", "Seed of the first weights, the dropout and the order of the images.", 0, 2**32 - 1)
+_SETTINGS.number(
+    "image_size", "Resize images to this height and width. Default: their own size, or 64 where sizes vary."
 )
-flags.register_validator(
-    "learning_rate", lambda value: 0 < value < math.inf, "must be a finite number above 0", flag_values=FLAGS
-)
-flags.DEFINE_boolean(
-    "mixed_precision",
-    _DEFAULTS.mixed_precision,
-    "Compute in 16 bits (float16 on a GPU, bfloat16 elsewhere); weights stay in 32.",
-    flag_values=FLAGS,
-)
-flags.DEFINE_boolean("jit_compile", _DEFAULTS.jit_compile, "Compile the training step with XLA.", flag_values=FLAGS)
+_SETTINGS.positive("learning_rate", "Learning rate at the start; it falls to 0.")
+_SETTINGS.switch("mixed_precision", "Compute in 16 bits (float16 on a GPU, bfloat16 elsewhere); weights stay in 32.")
+_SETTINGS.switch("jit_compile", "Compile the training step with XLA.")
 flags.DEFINE_string(
     "data_dir",
     None,

@@ -15,6 +15,7 @@ from tf_symconv.comparison._settings import (
     METHODS,
     ComparisonSettings,
     parse_group,
+    parse_methods,
     parse_odd_kernel_size,
     parse_sizes,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "compare",
     "markdown",
     "parse_group",
+    "parse_methods",
     "parse_odd_kernel_size",
     "parse_sizes",
 ]

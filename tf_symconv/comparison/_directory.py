@@ -15,7 +15,8 @@ _RECORDS = "trials"
 class ComparisonDirectory(WorkDirectory):
     """The directory of a comparison, held by this process from construction to :meth:`close`.
 
-    A trial counts from the moment its record is whole. More sizes or seeds add records to those that are there.
+    A trial counts from the moment its record is whole. More sizes, seeds or methods add further
+    records.
 
     Args:
         path: the directory.

@@ -98,7 +98,7 @@ class Plan:
             return keras.layers.Conv2D(channels, size, **arguments)
         if method == "symmetric":
             return layers.SymmetricConv2D(channels, size, symmetry=self.group, **arguments)
-        if method == "flip bank":
+        if method == "flip_bank":
             return layers.FlipBankConv2D(channels, size, symmetry={"hv": channels}, **arguments)
         return layers.GroupConv2D(channels, size, group=method, input_group=None if first else method, **arguments)
 
@@ -111,7 +111,7 @@ class Plan:
 
 def orbit_size(method: str) -> int:
     """Return how many filters come with each independent one, itself included."""
-    return {"flip bank": 4, "c4": groups.get("c4").order, "d4": groups.get("d4").order}.get(method, 1)
+    return {"flip_bank": 4, "c4": groups.get("c4").order, "d4": groups.get("d4").order}.get(method, 1)
 
 
 def match(plan: Plan, method: str, budget: str, width: int, reference: Network) -> Network:

@@ -5,8 +5,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tf_symconv.comparison._settings import BUDGETS, METHODS, REFERENCE
-from tf_symconv.comparison._summary import sizes, title
+from tf_symconv.comparison._settings import BUDGETS, METHODS, PLAIN, REFERENCE
+from tf_symconv.comparison._summary import name_of, sizes, title
 from tf_symconv.training._plots import INK, dress
 
 _COLOURS = dict(zip(METHODS, ("#8a929c", "#222933", "#2a9d8f", "#b07aa1", "#1f5fbf", "#d9772b"), strict=True))
@@ -28,19 +28,21 @@ def picture(results: dict[str, Any]) -> Figure:
                     for cell in cells
                     if (cell["turns"], cell["method"]) == (turns, method) and cell["budget"] in (budget, REFERENCE)
                 )
+                if not line:
+                    continue
                 across, means, spreads = zip(*line, strict=True)
                 shift = 1 + 0.012 * (number - (len(METHODS) - 1) / 2)  # so that error bars stand side by side
                 axes.errorbar(
                     [size * shift for size in across],
                     means,
                     yerr=None if not any(spreads) else spreads,
-                    label=method,
+                    label=name_of(method),
                     color=_COLOURS[method],
                     marker=_MARKERS[method],
                     markersize=4.5,
                     linewidth=1.6,
                     elinewidth=0.9,
-                    linestyle=(0, (4, 2)) if method == METHODS[0] else "-",
+                    linestyle=(0, (4, 2)) if method == PLAIN else "-",
                 )
             axes.set_xscale("log")
             axes.xaxis.set_major_locator(FixedLocator(sizes(results)))

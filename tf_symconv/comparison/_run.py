@@ -14,8 +14,15 @@ import tensorflow as tf
 from tf_symconv.comparison import _plots
 from tf_symconv.comparison._directory import ComparisonDirectory
 from tf_symconv.comparison._networks import Network, Plan, networks
-from tf_symconv.comparison._settings import AUGMENTED, METHODS, ComparisonSettings, Trial, parse_odd_kernel_size
-from tf_symconv.comparison._settings import parse_sizes as _parse_sizes
+from tf_symconv.comparison._settings import (
+    AUGMENTED,
+    PLAIN,
+    ComparisonSettings,
+    Trial,
+    parse_methods,
+    parse_odd_kernel_size,
+    parse_sizes,
+)
 from tf_symconv.comparison._summary import markdown, summarize
 from tf_symconv.comparison._trial import Batches, Learner, endless_order
 from tf_symconv.comparison._turning import Turning, onto_canvas, turning
@@ -64,7 +71,7 @@ def compare(
         (shape[0], shape[1], shape[2]), len(images.classes), parse_odd_kernel_size(settings.kernel_size), settings.group
     )
     stage("Matching the networks")
-    found = networks(plan, settings.width, METHODS)
+    found = networks(plan, settings.width, parse_methods(settings.methods))
     directory.begin()
     tf.config.experimental.enable_op_determinism()
     records = _run(directory, list(settings.trials(sizes)), plan, found, images, on_progress)
@@ -131,11 +138,11 @@ def _run(
 
 def _architecture(method: str) -> str:
     """Return the method whose network is the same, so that graphs are made once."""
-    return METHODS[0] if method == AUGMENTED else method
+    return PLAIN if method == AUGMENTED else method
 
 
 def _sizes(settings: ComparisonSettings, available: int) -> list[int]:
-    sizes = [available if size is None else size for size in _parse_sizes(settings.sizes)]
+    sizes = [available if size is None else size for size in parse_sizes(settings.sizes)]
     if max(sizes) > available:
         raise ValueError(
             f"--sizes: {settings.dataset} has {available} training images. Received: --sizes={settings.sizes}"

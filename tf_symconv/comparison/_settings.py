@@ -10,11 +10,11 @@ from tf_symconv.training import parse_kernel_size
 
 PLAIN = "plain"
 AUGMENTED = "augmented"
-METHODS = (PLAIN, AUGMENTED, "symmetric", "flip bank", "c4", "d4")
+METHODS = (PLAIN, AUGMENTED, "symmetric", "flip_bank", "c4", "d4")
 BUDGETS = ("parameters", "compute")
 REFERENCE = "reference"  # in place of a budget: the plain network is what the others are matched to
 GROUP, ANY = "group", "any"  # how images are turned
-_EXTENT = ("sizes", "seeds", "any_angle")
+_EXTENT = ("sizes", "methods", "seeds", "any_angle")
 
 
 def parse_sizes(text: str) -> tuple[int | None, ...]:
@@ -30,6 +30,18 @@ def parse_sizes(text: str) -> tuple[int | None, ...]:
     if len(set(sizes)) < len(sizes):
         raise ValueError(f"a size must be given once. Received: {text!r}")
     return sizes
+
+
+def parse_methods(text: str) -> tuple[str, ...]:
+    """Read names of methods, ``"plain,c4"``; they are returned in the order of :data:`METHODS`.
+
+    Raises:
+        ValueError: if one is none of them, or comes twice.
+    """
+    names = [part.strip() for part in text.split(",")]
+    if not set(names) <= set(METHODS) or len(set(names)) < len(names):
+        raise ValueError(f"methods are different names of {', '.join(METHODS)}. Received: {text!r}")
+    return tuple(method for method in METHODS if method in names)
 
 
 def parse_group(text: str) -> str:
@@ -75,14 +87,14 @@ class Trial:
     @property
     def name(self) -> str:
         """A name for a file."""
-        return f"{self.turns}-{self.size}-{self.seed}-{self.method.replace(' ', '_')}-{self.budget}"
+        return f"{self.turns}-{self.size}-{self.seed}-{self.method}-{self.budget}"
 
 
 @dataclasses.dataclass(frozen=True)
 class ComparisonSettings:
     """What the figures of a comparison depend on. The names are those of the flags.
 
-    A directory takes further sizes and seeds; the rest is fixed for all trials in it.
+    A directory takes further sizes, seeds and methods; the rest is fixed for all trials in it.
 
     Attributes:
         dataset: name of the data set.
@@ -90,6 +102,7 @@ class ComparisonSettings:
             invariant.
         sizes: numbers of training images, as :func:`parse_sizes` reads them.
         seeds: how often everything is repeated.
+        methods: networks to train, as :func:`parse_methods` reads them.
         any_angle: whether to turn images by any angle too.
         width: channels of the plain network.
         kernel_size: of the square kernels.
@@ -104,6 +117,7 @@ class ComparisonSettings:
     group: str = "c4"
     sizes: str = "50,100,200,500,all"
     seeds: int = 3
+    methods: str = ",".join(METHODS)
     any_angle: bool = True
     width: int = 24
     kernel_size: str = "3"
@@ -137,7 +151,7 @@ class ComparisonSettings:
             sizes: numbers of training images.
         """
         for seed, turns, size in itertools.product(range(self.seeds), self.turns, sizes):
-            for method in METHODS:
+            for method in parse_methods(self.methods):
                 for budget in budgets_of(method):
                     yield Trial(turns, size, seed, method, budget)
 

@@ -25,6 +25,11 @@ def summarize(records: Sequence[tuple[Trial, dict[str, float]]]) -> list[dict[st
     ]
 
 
+def name_of(method: str) -> str:
+    """Return the name of a method as people read it."""
+    return method.replace("_", " ")
+
+
 def title(turns: str, results: dict[str, Any]) -> str:
     """Tell how images are turned."""
     return {GROUP: f"turned by the elements of {results['settings']['group']}", ANY: "turned by any angle"}[turns]
@@ -71,7 +76,7 @@ def markdown(results: dict[str, Any]) -> str:
         head = ["network", "weights", "multiplications", *map(str, sizes(results))]
         lines = [f"Images {title(turns, results)}:", "", _line(head), _line(["---", *["---:"] * (len(head) - 1)])]
         for method, budget, weights, multiplications, texts in rows(results, turns):
-            name = f"{method}, {budget}" if budget else method
+            name = f"{name_of(method)}, {budget}" if budget else name_of(method)
             lines.append(_line([name, f"{weights:,}", f"{multiplications:,}", *texts]))
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
