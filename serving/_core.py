@@ -26,7 +26,7 @@ class Core:
     """A model's inference.
 
     Attributes:
-        function: a ``tf.function`` from the inputs, in the order of ``specs``, to a dict of the outputs.
+        function: a concrete function from the inputs, in the order of ``specs``, to a dict of the outputs.
         specs: of the inputs, by name.
         variables: what it reads, to be saved with it.
         resources: tables that it looks up, likewise.
@@ -40,7 +40,7 @@ class Core:
     @property
     def outputs(self) -> dict[str, tf.TensorSpec]:
         """What the outputs are, by name."""
-        outputs = self.function.get_concrete_function().structured_outputs
+        outputs = self.function.structured_outputs
         return {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in outputs.items()}
 
 
@@ -71,14 +71,11 @@ def make_core(model: NamedModel, kernels: str = "auto", freeze: bool | None = No
     read = list(concrete.graph.variables)
     resources = _resources(model.model, concrete)
     if kernels == "trainable":
-        # What is traced again, when it is saved, shall be the same.
-        function = tf.function(lambda *inputs: concrete(*inputs), input_signature=specs, autograph=False)
-        return Core(function, model.specs, _distinct([*read, *_variables(model.model)]), resources)
+        return Core(concrete, model.specs, _distinct([*read, *_variables(model.model)]), resources)
     flat = fold_affine(bake(flatten(concrete)))
     captured = [variable for variable in read if _is_captured(variable, flat)]
     held = {} if _are_constants(flat, freeze) else _held(flat)
-    function = as_function(flat, specs, held)
-    return Core(function, model.specs, [*captured, *held.values()], resources)
+    return Core(as_function(flat, specs, held), model.specs, [*captured, *held.values()], resources)
 
 
 def _are_constants(flat: Flat, freeze: bool | None) -> bool:

@@ -107,7 +107,7 @@ def _causes(definition: Any, effects: Iterable[str]) -> list[str]:
 
 
 def as_function(flat: Flat, specs: Sequence[tf.TensorSpec], variables: Mapping[str, tf.Variable]) -> Any:
-    """Return a ``tf.function`` from the inputs to a dict of the outputs.
+    """Return a concrete function from the inputs to a dict of the outputs.
 
     Args:
         flat: the graph.
@@ -135,7 +135,7 @@ def as_function(flat: Flat, specs: Sequence[tf.TensorSpec], variables: Mapping[s
             for name, tensor in flat.outputs.items()
         }
 
-    return tf.function(call, input_signature=list(specs), autograph=False)
+    return tf.function(call, input_signature=list(specs), autograph=False).get_concrete_function()
 
 
 def node_of(tensor: str) -> str:

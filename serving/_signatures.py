@@ -63,7 +63,9 @@ def endpoints(
         made = {}
         for name in names:
             if name == DEFAULT:
-                made[name] = Endpoint(core.function, Examples(_arrays(tensors), _arrays(answers)))
+                # Traced again when it is saved, it shall be the same computation.
+                function = _function(lambda *inputs: core.function(*inputs), *core.specs.values())
+                made[name] = Endpoint(function, Examples(_arrays(tensors), _arrays(answers)))
             elif name == IMAGE_BYTES and reader is not None:
                 made[name] = _image_endpoint(model, core, reader)
             else:
@@ -110,8 +112,8 @@ def _example_endpoint(
     return Endpoint(_function(serve, tf.TensorSpec([None], tf.string, "inputs")), recorded, _METHODS[name])
 
 
-def _function(serve: Callable[..., Any], spec: tf.TensorSpec) -> Any:
-    return tf.function(lambda *inputs: serve(*inputs), input_signature=[spec], autograph=False)
+def _function(serve: Callable[..., Any], *specs: tf.TensorSpec) -> Any:
+    return tf.function(lambda *inputs: serve(*inputs), input_signature=list(specs), autograph=False)
 
 
 def _only_output(name: str, core: Core) -> dict[str, tf.TensorSpec]:
