@@ -121,6 +121,8 @@ class StandIn:
         with self.core.counted(request.model_spec):
             servable = self.core.find(request.model_spec)
             try:
+                if any(dim.size < 0 for tensor in request.inputs.values() for dim in tensor.tensor_shape.dim):
+                    raise ValueError("a negative size")
                 arrays = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
             except (TypeError, ValueError) as error:
                 raise Refusal("INVALID_ARGUMENT", f"tensor parsing error: {error}") from error
@@ -377,7 +379,10 @@ def _tensor(value: Any, dtype: str) -> np.ndarray:
     fill(value, 0)
     array = np.empty(len(flat), numpy_dtype(dtype))
     array[:] = flat
-    return array.reshape(shape)
+    try:
+        return array.reshape(shape)
+    except ValueError as error:
+        raise Refusal("INVALID_ARGUMENT", f"tensor parsing error: {error}") from error
 
 
 def _scalar(value: Any, dtype: str) -> Any:
@@ -386,7 +391,7 @@ def _scalar(value: Any, dtype: str) -> Any:
         raise Refusal("INVALID_ARGUMENT", f"JSON Value: {str(value)[:60]} is not of expected type: {dtype}")
     if dtype == STRING:
         return _unescaped(value) if isinstance(value, dict) else value.encode()
-    if dtype == "float32" and np.isfinite(value) and abs(value) > np.finfo(np.float32).max:
+    if dtype == "float32" and abs(value) > float(np.finfo(np.float32).max) and value not in (np.inf, -np.inf):
         raise Refusal("INVALID_ARGUMENT", f"Cannot convert JSON value: {value} to float without loss of precision.")
     if isinstance(value, int) and dtype not in ("float32", "float64", "bool"):
         limits = np.iinfo(numpy_dtype(dtype))
