@@ -8,9 +8,10 @@ import pkgutil
 import pytest
 
 import tf_symconv
+import tf_symconv.benchmarks
 
-# A checkout maps the last two packages into the first, out of sight of a walk over its folder.
-PACKAGES = (tf_symconv, tf_symconv.compat_v1, tf_symconv.serving)
+# A checkout maps the last three packages into the first, out of sight of a walk over its folder.
+PACKAGES = (tf_symconv, tf_symconv.benchmarks, tf_symconv.compat_v1, tf_symconv.serving)
 MODULES = sorted(
     {package.__name__ for package in PACKAGES}
     | {name for package in PACKAGES for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")}
