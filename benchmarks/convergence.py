@@ -1,6 +1,6 @@
 """Epochs to a given loss: SpectralConv2D against Conv2D, Adam, the same initial kernels, the same batches.
 
-    python -m benchmarks.convergence [--datasets digits,mnist] [--seeds 5] [--epochs 40] [--output DIR] [--quick]
+    python -m tf_symconv.benchmarks.convergence [--datasets digits,mnist] [--seeds 5] [--epochs 40] [--quick]
 
 The network: two convolutions with ReLU, each followed by a maximum over 2x2 cells, and a dense layer. Both networks of
 a pair start from the same function: the spectra are those of the spatial kernels. After each epoch the cross-entropy on

@@ -1,13 +1,12 @@
 """What the synthesis of spectral kernels costs: SpectralConv2D beside Conv2D, in a training step and after export.
 
-    python -m benchmarks.spectral [--size 5] [--channels 64] [--batch 16] [--image 32] [--rounds 60] [--json FILE]
+    python -m tf_symconv.benchmarks.spectral [--size 5] [--channels 64] [--batch 16] [--image 32] [--json FILE]
 
 The two take turns in one process, in an order that changes from round to round; shown are medians in milliseconds, the
 ratio of the medians and the middle half of the ratios round by round. A training step is the forward pass, the
 gradients with respect to the kernel, the bias and the input, and an SGD update. The exports are SavedModels of both,
-loaded again: made by ``tf_symconv.models.materialize`` and ``tf_symconv.serving.write_version``. The rules: at most
-1.05 for the training step; after export nothing, that is, no operation in the graph that a Conv2D's export lacks. The
-exit status is 1 where one is broken.
+written by ``tf_symconv.serving.export`` and loaded again. The rules: at most 1.05 for the training step; after export
+nothing, that is, no operation in the graph that a Conv2D's export lacks. The exit status is 1 where one is broken.
 """
 
 import argparse
@@ -26,7 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_symconv import layers, models, serving
+from tf_symconv import layers, serving
 
 LIMIT = 1.05
 
@@ -57,9 +56,9 @@ def inference(layer, x):
 
 def exported(layer, x, directory):
     """Export a model of the layer alone, and return a function that runs what was loaded again, and its operations."""
-    model = models.materialize(keras.Sequential([keras.Input(x.shape[1:]), layer]))
-    serving.write_version(model, directory, np.asarray(x[:2]))
-    loaded = tf.saved_model.load(str(directory))
+    model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+    version = serving.export(model, directory, examples=np.asarray(x[:2]))
+    loaded: Any = tf.saved_model.load(str(version))
     signature = loaded.signatures["serving_default"]
     (name,) = signature.structured_input_signature[1]
 
@@ -122,7 +121,7 @@ def main():
     pair["spectral"].from_spatial(pair["plain"].kernel)
     rows = {}
     with tempfile.TemporaryDirectory() as directory:
-        served = {name: exported(layer, x, Path(directory) / name / "1") for name, layer in pair.items()}
+        served = {name: exported(layer, x, Path(directory) / name) for name, layer in pair.items()}
         rows["exported"] = compared(interleaved({name: run for name, (run, _) in served.items()}, flags.rounds))
         left = sorted(served["spectral"][1] - served["plain"][1])
     steps = {name: training_step(layer, x) for name, layer in pair.items()}
