@@ -16,6 +16,7 @@ from tf_symconv.kernels._mix import Free, Mix, Symmetry, get, serialize
 from tf_symconv.kernels._pattern import Pattern, Tile, repeat_pattern
 from tf_symconv.kernels._spectral import Spectral
 from tf_symconv.kernels._swap import SwapChannels, swap_channels
+from tf_symconv.kernels._ties import Pairs, Ties
 
 __all__ = [
     "Circular",
@@ -30,6 +31,7 @@ __all__ = [
     "KernelMap",
     "Mirror",
     "Mix",
+    "Pairs",
     "Pattern",
     "Rotational",
     "SpatialMap",
@@ -37,6 +39,7 @@ __all__ = [
     "SwapChannels",
     "Symmetry",
     "Table",
+    "Ties",
     "Tile",
     "check_rho",
     "draw_latent",

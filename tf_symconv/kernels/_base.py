@@ -10,6 +10,8 @@ from typing import Any, TypeVar, final
 import numpy as np
 import tensorflow as tf
 
+from tf_symconv.kernels._ties import Pairs, Ties, pick, ties_of
+
 KernelMapT = TypeVar("KernelMapT", bound="KernelMap")
 
 
@@ -70,6 +72,29 @@ class KernelMap(abc.ABC):
         return self.per_weight(
             kernel_shape, lambda footprints: np.count_nonzero(footprints, axis=tuple(range(footprints.ndim - 1)))
         )
+
+    def ties(self, spatial: Sequence[int]) -> tuple[Ties, ...]:
+        """Return, for each spatial axis, which slices of every kernel of this structure are copies of each other.
+
+        The default knows of none.
+        """
+        return tuple(Ties.none(size) for size in spatial)
+
+    def point_symmetric(self, spatial: Sequence[int]) -> bool:
+        """Return whether every 2-D kernel equals its half turn though no axis of it is mirrored."""
+        return False
+
+    def pairs(self, kernel_shape: Sequence[int], axis: int) -> Pairs | None:
+        """Return how reversing a spatial axis pairs the filters; None where it does not."""
+        return None
+
+    def cells(self, latent: tf.Tensor, kernel_shape: Sequence[int], places: Sequence[Sequence[int]]) -> tf.Tensor:
+        """Return the part of the kernel at some places along each spatial axis."""
+        kernel = self.expand(latent, kernel_shape)
+        for axis, place in enumerate(places):
+            if len(place) < kernel_shape[axis]:
+                kernel = tf.gather(kernel, np.asarray(place), axis=axis)
+        return kernel
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor, ready for JSON."""
@@ -146,17 +171,29 @@ class SpatialMap(KernelMap):
         return self.latent_spatial(spatial) + channels
 
     def expand(self, latent: tf.Tensor, kernel_shape: Sequence[int]) -> tf.Tensor:
-        spatial, _ = split_shape(kernel_shape)
+        return self.cells(latent, kernel_shape, [range(size) for size in split_shape(kernel_shape)[0]])
+
+    def ties(self, spatial: Sequence[int]) -> tuple[Ties, ...]:
+        return _cached_ties(self, tuple(spatial))
+
+    def point_symmetric(self, spatial: Sequence[int]) -> bool:
+        cells = self.table(tuple(spatial)).matrix
+        turned = len(spatial) == 2 and np.array_equal(cells, cells[::-1])
+        return turned and all(ties.is_free for ties in self.ties(spatial))
+
+    def cells(self, latent: tf.Tensor, kernel_shape: Sequence[int], places: Sequence[Sequence[int]]) -> tf.Tensor:
+        spatial, channels = split_shape(kernel_shape)
         table = self.table(spatial)
         # The reshape keeps the gradient of the gather dense: its own gradient would be slices.
         flat = tf.reshape(latent, (table.size, -1))
+        chosen = np.arange(math.prod(spatial)).reshape(spatial)[pick(places)].ravel()
         kernel: Any = None
-        for index, weight in zip(table.index, table.weight, strict=True):
-            term = tf.gather(flat, index)
+        for index, weight in zip(table.index[:, chosen], table.weight[:, chosen], strict=True):
+            term = flat if np.array_equal(index, np.arange(table.size)) else tf.gather(flat, index)
             if np.any(weight != 1.0):
                 term *= tf.constant(weight[:, None], flat.dtype)
             kernel = term if kernel is None else kernel + term
-        return tf.reshape(kernel, kernel_shape)
+        return tf.reshape(kernel, (*map(len, places), *channels))
 
     def select(self, kernel: tf.Tensor) -> tf.Tensor:
         table, flat, shape = self._flatten(kernel)
@@ -181,6 +218,11 @@ class SpatialMap(KernelMap):
 @functools.lru_cache(maxsize=512)
 def _cached_table(kernel_map: SpatialMap, spatial: tuple[int, ...]) -> Table:
     return kernel_map._table(spatial)
+
+
+@functools.lru_cache(maxsize=512)
+def _cached_ties(kernel_map: SpatialMap, spatial: tuple[int, ...]) -> tuple[Ties, ...]:
+    return ties_of(kernel_map.table(spatial).matrix.reshape(*spatial, -1), len(spatial))
 
 
 def split_shape(kernel_shape: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:

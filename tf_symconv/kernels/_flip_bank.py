@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_symconv import groups
 from tf_symconv.kernels._base import KernelMap, split_shape, static_shape
 from tf_symconv.kernels._counts import Count, check_count, filters_of, percentage
+from tf_symconv.kernels._ties import Pairs
 
 _BLOCKS = [name for name in groups.names(3) if not set(name) - set("hvz")]
 
@@ -123,6 +124,10 @@ class FlipBank(KernelMap):
                 places.append((start + images[:, None] * unique + np.arange(unique)).ravel())
             start += count
         return np.concatenate(places)
+
+    def pairs(self, kernel_shape: Sequence[int], axis: int) -> Pairs | None:
+        spatial, (_, filters) = split_shape(kernel_shape)
+        return Pairs.of_images(self.images("hvz"[len(spatial) - 1 - axis], filters, len(spatial)))
 
     def latent_shape(self, kernel_shape: Sequence[int]) -> tuple[int, ...]:
         spatial, (inputs, filters) = split_shape(kernel_shape)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tf_symconv import groups
 from tf_symconv.kernels._base import KernelMap, split_shape, static_shape
+from tf_symconv.kernels._ties import Pairs
 
 
 class GroupMap(KernelMap):
@@ -126,6 +127,15 @@ class GroupLift(GroupMap):
     @property
     def inputs_per_channel(self) -> int:
         return 1
+
+    def pairs(self, kernel_shape: Sequence[int], axis: int) -> Pairs | None:
+        spatial, (_, filters) = split_shape(kernel_shape)
+        group = self._group_for(spatial)
+        flip = groups.Element(tuple(range(len(spatial))), tuple(i == axis for i in range(len(spatial))))
+        if flip not in group.elements:
+            return None
+        images = group.multiplication_table[group.elements.index(flip)]
+        return Pairs.of_images((np.arange(filters // group.order)[:, None] * group.order + images).ravel())
 
 
 @final

@@ -26,7 +26,7 @@ class FlipBankConv1D(FlipBankKernel1D, StructuredConv, keras.layers.Conv1D):
         symmetry: ``{"h": count}``: a number of output filters, whole pairs, or a percentage of them, rounded down to
             whole pairs. The rest is free and comes last. The block lists all unique filters, then all their images.
         share_bias: Whether the filters of a pair share their bias.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -72,7 +72,7 @@ class FlipBankConv2D(FlipBankKernel2D, StructuredConv, keras.layers.Conv2D):
             all its unique filters, then all their images under one flip, then under the next: identity, h, v, hv (those
             of the block).
         share_bias: Whether the filters of an orbit share their bias.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with
@@ -120,7 +120,7 @@ class FlipBankConv3D(FlipBankKernel3D, StructuredConv, keras.layers.Conv3D):
             hv, hz, vz, hvz, the rest is free and comes last; a block lists all its unique filters, then all their
             images under one flip, then under the next: identity, h, v, z, hv, hz, vz, hvz (those of the block).
         share_bias: Whether the filters of an orbit share their bias.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, depth, height, width, channels)``, or ``(batch, channels, depth, height, width)`` with
@@ -169,7 +169,7 @@ class FlipBankConv2DTranspose(FlipBankKernel2D, StructuredConvTranspose, keras.l
             all its unique filters, then all their images under one flip, then under the next: identity, h, v, hv (those
             of the block).
         share_bias: Whether the filters of an orbit share their bias.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with
@@ -216,7 +216,7 @@ class FlipBankConv3DTranspose(FlipBankKernel3D, StructuredConvTranspose, keras.l
             hv, hz, vz, hvz, the rest is free and comes last; a block lists all its unique filters, then all their
             images under one flip, then under the next: identity, h, v, z, hv, hz, vz, hvz (those of the block).
         share_bias: Whether the filters of an orbit share their bias.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, depth, height, width, channels)``, or ``(batch, channels, depth, height, width)`` with

@@ -30,7 +30,7 @@ class GroupConv2D(GroupKernel, StructuredConv, keras.layers.Conv2D):
         group: ``"c2"``, ``"c4"``, ``"d4"``, ``"h"``, ``"v"``, ``"hv"`` or ``"diag"``.
         input_group: None for images (the first layer), or the group of the input, which is that of the layer.
         equivariance: ``"exact"`` or ``"relaxed"``.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or channels first; channels is a multiple of the group's order where the
@@ -72,7 +72,7 @@ class GroupConv2DTranspose(GroupTransposeKernel, StructuredConvTranspose, keras.
         group: ``"c2"``, ``"c4"``, ``"d4"``, ``"h"``, ``"v"``, ``"hv"`` or ``"diag"``.
         input_group: None for images, or the group of the input, which is that of the layer.
         equivariance: ``"exact"`` or ``"relaxed"``.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or channels first.

@@ -22,7 +22,7 @@ class PatternConv1D(PatternKernel1D, StructuredConv, keras.layers.Conv1D):
             list with that text, a 2-D array of labels with one row, or a :class:`~tf_symconv.kernels.Pattern`. The
             initialiser sees the shape of the full kernel; regularisers and constraints act on the latent. LoRA is
             refused.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -59,7 +59,7 @@ class PatternConv2D(PatternKernel, StructuredConv, keras.layers.Conv2D):
             :class:`~tf_symconv.kernels.Pattern` such as ``kernels.repeat_pattern((2, 1, 2), (2, 1, 2))``. The
             initialiser sees the shape of the full kernel; regularisers and constraints act on the latent. LoRA is
             refused.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with

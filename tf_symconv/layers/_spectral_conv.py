@@ -20,7 +20,7 @@ class SpectralConv1D(SpectralKernel, StructuredConv, keras.layers.Conv1D):
     Args:
         filters, kernel_size, ...: All arguments of ``keras.layers.Conv1D``, in its order and with its defaults. The
             initialiser draws the kernel in space.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -57,7 +57,7 @@ class SpectralConv2D(SpectralKernel, StructuredConv, keras.layers.Conv2D):
     Args:
         filters, kernel_size, ...: All arguments of ``keras.layers.Conv2D``, in its order and with its defaults. The
             initialiser draws the kernel in space.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or channels first.

@@ -25,7 +25,7 @@ class SymmetricConv1D(SymmetricKernel1D, StructuredConv, keras.layers.Conv1D):
         symmetry: ``"h"``; ``"circular"`` (the same by another name in 1-D); a :class:`~tf_symconv.kernels.KernelMap`;
             or a dict ``{symmetry: count or "25%"}``, filters in the order of the dict, the rest free and last.
         parity: ``"even"`` or ``"odd"`` (antisymmetric kernels).
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -68,7 +68,7 @@ class SymmetricConv2D(SymmetricKernel, StructuredConv, keras.layers.Conv2D):
             a :class:`~tf_symconv.kernels.KernelMap`; or a dict ``{symmetry: count or "25%"}``, filters in the order of
             the dict, the rest free and last.
         parity: ``"even"``, ``"odd"`` (antisymmetric kernels), or one of these for each letter of a mirror symmetry.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with
@@ -113,7 +113,7 @@ class SymmetricConv3D(SymmetricKernel, StructuredConv, keras.layers.Conv3D):
             (spherical); a :class:`~tf_symconv.kernels.KernelMap`; or a dict ``{symmetry: count or "25%"}``, filters in
             the order of the dict, the rest free and last.
         parity: ``"even"``, ``"odd"`` (antisymmetric kernels), or one of these for each letter of a mirror symmetry.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, depth, height, width, channels)``, or ``(batch, channels, depth, height, width)`` with

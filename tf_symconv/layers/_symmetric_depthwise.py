@@ -26,7 +26,7 @@ class SymmetricDepthwiseConv1D(SymmetricKernel1D, StructuredDepthwiseConv, keras
             or a dict ``{symmetry: count or "25%"}`` that shares out the ``depth_multiplier`` kernels of each input
             channel, in the order of the dict, the rest free and last.
         parity: ``"even"`` or ``"odd"`` (antisymmetric kernels).
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -69,7 +69,7 @@ class SymmetricDepthwiseConv2D(SymmetricKernel, StructuredDepthwiseConv, keras.l
             a :class:`~tf_symconv.kernels.KernelMap`; or a dict ``{symmetry: count or "25%"}`` that shares out the
             ``depth_multiplier`` kernels of each input channel, in the order of the dict, the rest free and last.
         parity: ``"even"``, ``"odd"`` (antisymmetric kernels), or one of these for each letter of a mirror symmetry.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with
@@ -114,7 +114,7 @@ class SymmetricSeparableConv1D(SymmetricKernel1D, StructuredSeparableConv, keras
             or a dict ``{symmetry: count or "25%"}`` that shares out the ``depth_multiplier`` kernels of each input
             channel, in the order of the dict, the rest free and last.
         parity: ``"even"`` or ``"odd"`` (antisymmetric kernels).
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -157,7 +157,7 @@ class SymmetricSeparableConv2D(SymmetricKernel, StructuredSeparableConv, keras.l
             a :class:`~tf_symconv.kernels.KernelMap`; or a dict ``{symmetry: count or "25%"}`` that shares out the
             ``depth_multiplier`` kernels of each input channel, in the order of the dict, the rest free and last.
         parity: ``"even"``, ``"odd"`` (antisymmetric kernels), or one of these for each letter of a mirror symmetry.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with

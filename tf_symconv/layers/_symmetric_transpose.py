@@ -26,7 +26,7 @@ class SymmetricConv1DTranspose(SymmetricKernel1D, StructuredConvTranspose, keras
         symmetry: ``"h"``; ``"circular"`` (the same by another name in 1-D); a :class:`~tf_symconv.kernels.KernelMap`;
             or a dict ``{symmetry: count or "25%"}``, filters in the order of the dict, the rest free and last.
         parity: ``"even"`` or ``"odd"`` (antisymmetric kernels).
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -70,7 +70,7 @@ class SymmetricConv2DTranspose(SymmetricKernel, StructuredConvTranspose, keras.l
             a :class:`~tf_symconv.kernels.KernelMap`; or a dict ``{symmetry: count or "25%"}``, filters in the order of
             the dict, the rest free and last.
         parity: ``"even"``, ``"odd"`` (antisymmetric kernels), or one of these for each letter of a mirror symmetry.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with
@@ -116,7 +116,7 @@ class SymmetricConv3DTranspose(SymmetricKernel, StructuredConvTranspose, keras.l
             (spherical); a :class:`~tf_symconv.kernels.KernelMap`; or a dict ``{symmetry: count or "25%"}``, filters in
             the order of the dict, the rest free and last.
         parity: ``"even"``, ``"odd"`` (antisymmetric kernels), or one of these for each letter of a mirror symmetry.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, depth, height, width, channels)``, or ``(batch, channels, depth, height, width)`` with

@@ -22,7 +22,7 @@ class TiledConv1D(TiledKernel, StructuredConv, keras.layers.Conv1D):
             the full kernel. The initialiser sees the shape of the full kernel; regularisers and constraints act on the
             latent. LoRA is refused.
         multiples: How often the small kernel is repeated.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -58,7 +58,7 @@ class TiledConv2D(TiledKernel, StructuredConv, keras.layers.Conv2D):
             the full kernel. The initialiser sees the shape of the full kernel; regularisers and constraints act on the
             latent. LoRA is refused.
         multiples: How often the small kernel is repeated along height and width; one integer serves both.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with
@@ -94,7 +94,7 @@ class TiledConv3D(TiledKernel, StructuredConv, keras.layers.Conv3D):
             the full kernel. The initialiser sees the shape of the full kernel; regularisers and constraints act on the
             latent. LoRA is refused.
         multiples: How often the small kernel is repeated along depth, height and width; one integer serves all.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, depth, height, width, channels)``, or ``(batch, channels, depth, height, width)`` with

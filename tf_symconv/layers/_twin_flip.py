@@ -25,7 +25,7 @@ class TwinFlipConv1D(TwinFlip, StructuredKernel, keras.layers.Conv1D):
         axes: ``"h"``, the only reflection in 1-D.
         reduction: What becomes of the outputs of a filter and its flip: ``"max"``, ``"min"``, ``"sum"``, ``"mean"``, or
             ``"concat"``, which lists those of the ``filters / 2`` filters, then those of their flips.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, steps, channels)``, or ``(batch, channels, steps)`` with ``data_format="channels_first"``.
@@ -68,7 +68,7 @@ class TwinFlipConv2D(TwinFlip, StructuredKernel, keras.layers.Conv2D):
         axes: The flip: ``"h"`` (left-right), ``"v"`` (up-down), or ``"hv"``, which turns both axes at once.
         reduction: What becomes of the outputs of a filter and its flip: ``"max"``, ``"min"``, ``"sum"``, ``"mean"``, or
             ``"concat"``, which lists those of the ``filters / 2`` filters, then those of their flips.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, height, width, channels)``, or ``(batch, channels, height, width)`` with
@@ -114,7 +114,7 @@ class TwinFlipConv3D(TwinFlip, StructuredKernel, keras.layers.Conv3D):
             once.
         reduction: What becomes of the outputs of a filter and its flip: ``"max"``, ``"min"``, ``"sum"``, ``"mean"``, or
             ``"concat"``, which lists those of the ``filters / 2`` filters, then those of their flips.
-        implementation: ``"auto"`` or ``"dense"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``: see :meth:`plan`.
 
     Input shape:
         ``(batch, depth, height, width, channels)``, or ``(batch, channels, depth, height, width)`` with

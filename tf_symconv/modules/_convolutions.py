@@ -1,5 +1,7 @@
 """Mixins that convolve with a structured kernel: one for each kind of convolution that Keras has."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,18 +18,23 @@ class StructuredConv(Structured):
         self.kernel_map.latent_shape((*self.kernel_size, self.fewest_channels, self.filters))
 
     def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
-        return ops.convolution(
-            inputs,
-            tf.convert_to_tensor(self.latent),
-            self.kernel_map,
-            self.kernel_shape,
-            strides=self.strides,
-            padding=self.padding,
-            dilations=self.dilation_rate,
-            groups=self.groups,
-            data_format=self.data_format,
-            implementation=self.implementation,
-        )
+        latent = tf.convert_to_tensor(self.latent)
+        return ops.convolution(inputs, latent, self.kernel_map, self.kernel_shape, **self.convolution_arguments())
+
+    def convolution_arguments(self) -> dict[str, Any]:
+        """Return what the layer's convolution takes besides its inputs and its kernel."""
+        return {
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilations": self.dilation_rate,
+            "groups": self.groups,
+            "data_format": self.data_format,
+            "implementation": self.implementation,
+        }
+
+    def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
+        arguments = {**self.convolution_arguments(), "device": device}
+        return ops.plan_convolution(tuple(input_shape), self.kernel_map, self.kernel_shape, **arguments)
 
 
 class StructuredConvTranspose(Structured):
@@ -53,6 +60,11 @@ class StructuredConvTranspose(Structured):
             implementation=self.implementation,
         )
 
+    def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
+        sizes = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
+        products = None if None in sizes else math.prod((*sizes, *self.kernel_shape))  # pyright: ignore
+        return ops.Plan.dense(products, "transposed convolutions have no folded form")
+
 
 class StructuredDepthwiseConv(Structured):
     """Mixin for the depthwise layers, whose kernel has the shape ``(*kernel_size, channels, depth_multiplier)``."""
@@ -61,17 +73,22 @@ class StructuredDepthwiseConv(Structured):
         self.kernel_map.latent_shape((*self.kernel_size, 1, self.depth_multiplier))
 
     def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
-        return ops.depthwise_convolution(
-            inputs,
-            tf.convert_to_tensor(self.latent),
-            self.kernel_map,
-            self.kernel_shape,
-            strides=self.strides,
-            padding=self.padding,
-            dilations=self.dilation_rate,
-            data_format=self.data_format,
-            implementation=self.implementation,
-        )
+        latent = tf.convert_to_tensor(self.latent)
+        arguments = self.convolution_arguments()
+        return ops.depthwise_convolution(inputs, latent, self.kernel_map, self.kernel_shape, **arguments)
+
+    def convolution_arguments(self) -> dict[str, Any]:
+        return {
+            "strides": self.strides,
+            "padding": self.padding,
+            "dilations": self.dilation_rate,
+            "data_format": self.data_format,
+            "implementation": self.implementation,
+        }
+
+    def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
+        arguments = {**self.convolution_arguments(), "depthwise": True, "device": device}
+        return ops.plan_convolution(tuple(input_shape), self.kernel_map, self.kernel_shape, **arguments)
 
 
 class StructuredSeparableConv(StructuredDepthwiseConv):

@@ -126,6 +126,22 @@ class Structured(_Layer):
     def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the layer's outputs before bias and activation."""
 
+    @abc.abstractmethod
+    def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
+        """Return how the built layer computes inputs of a shape: densely or folded, and at what cost.
+
+        Args:
+            input_shape: The shape of the inputs, the batch size first; None for sizes that are not known.
+            device: ``"CPU"`` or ``"GPU"``; by default what TensorFlow sees.
+
+        Returns:
+            The schemes of the forward pass and of both gradients, the multiplications for one example, the predicted
+            cost as a share of the dense convolution's, and the reason.
+
+        Raises:
+            AttributeError: If the layer is not built.
+        """
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return ``activation(convolution(inputs) + bias)``."""
         outputs = self.convolve(inputs)

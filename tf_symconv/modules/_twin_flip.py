@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from tf_symconv import groups, kernels, ops
 from tf_symconv.modules._bases import Conv1D, Conv2D, Conv3D
-from tf_symconv.modules._structured import Structured
+from tf_symconv.modules._convolutions import StructuredConv
 
 
-class TwinFlip(Structured):
+class TwinFlip(StructuredConv):
     """Mixin: convolve with each filter and with its flip, and reduce each pair of outputs to one channel.
 
     The kernel holds the filters; their flips are taken when the layer convolves.
@@ -47,20 +47,13 @@ class TwinFlip(Structured):
         return super().add_weight(*args, name=name, **kwargs)
 
     def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
-        return ops.twin_convolution(
-            inputs,
-            tf.convert_to_tensor(self.latent),
-            self.kernel_map,
-            self.kernel_shape,
-            flipped_axes=self.flipped_axes,
-            reduction=self.reduction,
-            strides=self.strides,
-            padding=self.padding,
-            dilations=self.dilation_rate,
-            groups=self.groups,
-            data_format=self.data_format,
-            implementation=self.implementation,
-        )
+        latent = tf.convert_to_tensor(self.latent)
+        return ops.twin_convolution(inputs, latent, self.kernel_map, self.kernel_shape, **self.convolution_arguments())
+
+    def convolution_arguments(self) -> dict[str, Any]:
+        """Return what the layer's convolution takes besides its inputs and its kernel."""
+        twins = {"flipped_axes": self.flipped_axes, "reduction": self.reduction}
+        return {**super().convolution_arguments(), **twins}
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments of the constructor."""

@@ -6,12 +6,12 @@ take the full kernel.
 
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
+from tf_symconv.ops._plan import IMPLEMENTATIONS, Plan, check_implementation
 from tf_symconv.ops._positions import check_k, global_convolution, top_k_pooling
 from tf_symconv.ops._structured import (
-    IMPLEMENTATIONS,
-    check_implementation,
     convolution,
     depthwise_convolution,
+    plan_convolution,
     transposed_convolution,
     twin_convolution,
 )
@@ -21,6 +21,7 @@ from tf_symconv.ops._twins import REDUCTIONS, check_reduction
 __all__ = [
     "IMPLEMENTATIONS",
     "REDUCTIONS",
+    "Plan",
     "check_implementation",
     "check_k",
     "check_reduction",
@@ -30,6 +31,7 @@ __all__ = [
     "dense_transposed_convolution",
     "depthwise_convolution",
     "global_convolution",
+    "plan_convolution",
     "top_k_pooling",
     "transposed_convolution",
     "transposed_end",

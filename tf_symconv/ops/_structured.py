@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap
-from tf_symconv.ops._dense import dense_convolution
-from tf_symconv.ops._depthwise import dense_depthwise_convolution
+from tf_symconv.ops._axes import Axis
+from tf_symconv.ops._forms import Problem
+from tf_symconv.ops._layout import to_channels_first, to_channels_last
+from tf_symconv.ops._plan import Choice, Plan, check_implementation, choose, run
+from tf_symconv.ops._schemes import schemes_of, twin_schemes_of
 from tf_symconv.ops._transposed import dense_transposed_convolution
-from tf_symconv.ops._twins import reduce_twins
-
-IMPLEMENTATIONS = ("auto", "dense")
+from tf_symconv.ops._twins import check_reduction
 
 
 def convolution(
@@ -39,7 +40,9 @@ def convolution(
         dilations: One dilation rate per spatial axis.
         groups: The number of channel groups.
         data_format: ``"channels_last"`` or ``"channels_first"``.
-        implementation: ``"dense"`` convolves with the full kernel; ``"auto"`` chooses.
+        implementation: ``"dense"`` convolves with the full kernel; ``"folded"`` adds the inputs that meet tied cells
+            first, where the structure allows it; ``"auto"`` chooses by cost, for the forward pass and for each
+            gradient: see :func:`plan_convolution`.
 
     Returns:
         The convolution, shape ``(batch, *new spatial, filters)`` or ``(batch, filters, *new spatial)``, in the dtype of
@@ -48,26 +51,110 @@ def convolution(
     Raises:
         ValueError: If the implementation is not known.
     """
-    check_implementation(implementation)
-    kernel = tf.cast(kernel_map.expand(latent, kernel_shape), inputs.dtype)
-    return dense_convolution(
-        inputs,
-        kernel,
+    choice = _choose(
+        inputs.shape,
+        kernel_map,
+        kernel_shape,
         strides=strides,
         padding=padding,
         dilations=dilations,
         groups=groups,
         data_format=data_format,
+        implementation=implementation,
     )
+    return _run(choice, inputs, latent, data_format)
 
 
-def check_implementation(implementation: str) -> str:
-    """Return ``implementation`` if it is one of :data:`IMPLEMENTATIONS`, else raise a ValueError."""
-    if implementation not in IMPLEMENTATIONS:
-        raise ValueError(
-            f"implementation must be one of {', '.join(IMPLEMENTATIONS)}. Received: implementation={implementation!r}"
-        )
-    return implementation
+def plan_convolution(
+    input_shape: Sequence[int | None],
+    kernel_map: KernelMap,
+    kernel_shape: Sequence[int],
+    *,
+    strides: Sequence[int],
+    padding: str = "valid",
+    dilations: Sequence[int],
+    groups: int = 1,
+    data_format: str = "channels_last",
+    implementation: str = "auto",
+    flipped_axes: Sequence[int] = (),
+    reduction: str = "max",
+    depthwise: bool = False,
+    device: str | None = None,
+) -> Plan:
+    """Return how :func:`convolution` (or its depthwise or twin form) computes inputs of a shape.
+
+    Args:
+        input_shape: The shape of the inputs, the batch size first; None for sizes that are not known.
+        kernel_map, kernel_shape, strides, padding, dilations, groups, data_format, implementation: As there.
+        flipped_axes, reduction: As in :func:`twin_convolution`; given, the plan is that function's.
+        depthwise: Whether the plan is that of :func:`depthwise_convolution`.
+        device: ``"CPU"`` or ``"GPU"``; by default what TensorFlow sees.
+
+    Raises:
+        ValueError: If the implementation or the reduction is not known.
+
+    Example:
+        >>> from tf_symconv.kernels import Mirror
+        >>> plan = plan_convolution(
+        ...     (8, 56, 56, 128), Mirror("hv"), (7, 7, 128, 128), strides=(1, 1), padding="same", dilations=(1, 1)
+        ... )
+        >>> plan.implementation, plan.multiplications < plan.dense_multiplications / 2
+        ('folded', True)
+    """
+    return _choose(
+        input_shape,
+        kernel_map,
+        kernel_shape,
+        strides=strides,
+        padding=padding,
+        dilations=dilations,
+        groups=groups,
+        data_format=data_format,
+        implementation=implementation,
+        twins=(tuple(flipped_axes), reduction) if flipped_axes else None,
+        depthwise=depthwise,
+        device=device,
+    ).plan()
+
+
+def _choose(
+    input_shape: Sequence[int | None],
+    kernel_map: KernelMap,
+    kernel_shape: Sequence[int],
+    *,
+    strides: Sequence[int],
+    padding: str,
+    dilations: Sequence[int],
+    groups: int,
+    data_format: str,
+    implementation: str,
+    twins: tuple[tuple[int, ...], str] | None = None,
+    depthwise: bool = False,
+    device: str | None = None,
+) -> Choice:
+    check_implementation(implementation)
+    batch, *sizes = input_shape
+    spatial = sizes[:-1] if data_format == "channels_last" else sizes[1:]
+    axes = tuple(
+        Axis(size, int(kernel), stride, dilation, padding)
+        for size, kernel, stride, dilation in zip(spatial, kernel_shape, strides, dilations, strict=False)
+    )
+    shape = tuple(int(n) for n in kernel_shape)
+    if depthwise:
+        problem = Problem(axes, shape[-2], shape[-2] * shape[-1], shape[-2], depthwise=True)
+    else:
+        problem = Problem(axes, shape[-2] * groups, shape[-1], groups)
+    if twins is None:
+        schemes = schemes_of(kernel_map, shape, problem)
+    else:
+        schemes = twin_schemes_of(kernel_map, shape, problem, twins[0], check_reduction(twins[1]))
+    return choose(schemes, implementation, batch, device)
+
+
+def _run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor, data_format: str) -> tf.Tensor:
+    if data_format == "channels_first":
+        return to_channels_first(run(choice, to_channels_last(inputs), latent))
+    return run(choice, inputs, latent)
 
 
 def transposed_convolution(
@@ -152,15 +239,19 @@ def depthwise_convolution(
     Raises:
         ValueError: If the implementation is not known.
     """
-    check_implementation(implementation)
-    return dense_depthwise_convolution(
-        inputs,
-        tf.cast(kernel_map.expand(latent, kernel_shape), inputs.dtype),
+    choice = _choose(
+        inputs.shape,
+        kernel_map,
+        kernel_shape,
         strides=strides,
         padding=padding,
         dilations=dilations,
+        groups=1,
         data_format=data_format,
+        implementation=implementation,
+        depthwise=True,
     )
+    return _run(choice, inputs, latent, data_format)
 
 
 def twin_convolution(
@@ -202,18 +293,16 @@ def twin_convolution(
     Raises:
         ValueError: If the implementation or the reduction is not known.
     """
-    check_implementation(implementation)
-    kernel = tf.cast(kernel_map.expand(latent, kernel_shape), inputs.dtype)
-    first, second = (
-        dense_convolution(
-            inputs,
-            one,
-            strides=strides,
-            padding=padding,
-            dilations=dilations,
-            groups=groups,
-            data_format=data_format,
-        )
-        for one in (kernel, tf.reverse(kernel, list(flipped_axes)))
+    choice = _choose(
+        inputs.shape,
+        kernel_map,
+        kernel_shape,
+        strides=strides,
+        padding=padding,
+        dilations=dilations,
+        groups=groups,
+        data_format=data_format,
+        implementation=implementation,
+        twins=(tuple(flipped_axes), reduction),
     )
-    return reduce_twins(first, second, reduction, data_format)
+    return _run(choice, inputs, latent, data_format)

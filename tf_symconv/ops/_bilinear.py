@@ -1,0 +1,88 @@
+"""Three bilinear products over a stack of channels, each the gradient of the others.
+
+Autodiff of the plain ops would expand a stack and sum it up again, which moves more numbers than folding saves. Here
+every gradient is one of the three products, so second derivatives work to any order.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import tensorflow as tf
+
+Gradient = Callable[..., tuple[tf.Tensor, tf.Tensor]]
+
+
+def contract(stack: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return ``sum_i stack[:, i] @ kernel[i]``.
+
+    Args:
+        stack: Shape ``(batch, m, points, channels)``.
+        kernel: Shape ``(m, channels, filters)``.
+
+    Returns:
+        Shape ``(batch, points, filters)``.
+    """
+
+    @tf.custom_gradient
+    def run(stack: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        # A convolution as high as the picture: it reads the stack where it lies.
+        rows = tf.nn.conv2d(stack, kernel[:, None], 1, "VALID")
+        outputs = tf.squeeze(rows, 1)
+        return outputs, lambda dy: (spread(dy, tf.transpose(kernel, (0, 2, 1))), correlate(stack, dy))
+
+    return cast(Any, run)(stack, kernel)
+
+
+def spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Return the stack of ``points @ kernel[i]``.
+
+    Args:
+        points: Shape ``(batch, points, channels)``.
+        kernel: Shape ``(m, channels, filters)``.
+
+    Returns:
+        Shape ``(batch, m, points, filters)``.
+    """
+
+    @tf.custom_gradient
+    def run(points: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        outputs = _spread(points, kernel)
+
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            turned = tf.transpose(kernel, (0, 2, 1))
+            return contract(dy, turned), tf.transpose(correlate(dy, points), (0, 2, 1))
+
+        return outputs, gradient
+
+    return cast(Any, run)(points, kernel)
+
+
+def correlate(stack: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
+    """Return ``sum_b transpose(stack[b, i]) @ points[b]``, the gradient of the kernel.
+
+    Args:
+        stack: Shape ``(batch, m, points, channels)``.
+        points: Shape ``(batch, points, filters)``.
+
+    Returns:
+        Shape ``(m, channels, filters)``.
+    """
+
+    @tf.custom_gradient
+    def run(stack: tf.Tensor, points: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        outputs = tf.reduce_sum(tf.matmul(stack, points[:, None], transpose_a=True), 0)
+
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return spread(points, tf.transpose(dy, (0, 2, 1))), contract(stack, dy)
+
+        return outputs, gradient
+
+    return cast(Any, run)(stack, points)
+
+
+def _spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    if kernel.shape[0] == 1:
+        # The batched product of oneDNN goes wrong where its right side has a batch of ones: (b, 1, n, c) @ (1, 1, c, f).
+        flat = tf.matmul(tf.reshape(points, [-1, kernel.shape[1]]), kernel[0])
+        return tf.reshape(flat, [tf.shape(points)[0], 1, -1, kernel.shape[2]])
+    return tf.matmul(points[:, None], kernel[None])

@@ -1,0 +1,359 @@
+"""The forms in which a convolution with tied slices can be computed, and what each costs.
+
+A form computes ``sum_i K[i] x[...]`` from the inputs and the smaller kernel. Its steps tell the cost model what it does.
+"""
+
+import abc
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, final
+
+import tensorflow as tf
+
+from tf_symconv.kernels import Ties
+from tf_symconv.ops._axes import LONGEST, Axis, fold, folding_matrix, matmul_along, sizes
+from tf_symconv.ops._bilinear import contract, spread
+from tf_symconv.ops._cost import Step
+from tf_symconv.ops._dense import dense_convolution
+from tf_symconv.ops._depthwise import dense_depthwise_convolution
+
+#: How much longer a multiplication takes in a depthwise convolution.
+_DEPTHWISE = 8.0
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """A convolution: its axes, channels last.
+
+    Args:
+        axes: The spatial axes.
+        channels: The number of input channels.
+        filters: The number of output channels.
+        groups: The number of channel groups.
+        depthwise: Whether every channel has kernels of its own; then ``groups == channels``.
+    """
+
+    axes: tuple[Axis, ...]
+    channels: int
+    filters: int
+    groups: int = 1
+    depthwise: bool = False
+
+    @property
+    def inputs(self) -> int:
+        """The number of inputs of one example, for sizes that are known."""
+        return math.prod(axis.size or 0 for axis in self.axes) * self.channels
+
+    @property
+    def points(self) -> int:
+        """The number of places at which the kernel stands."""
+        return math.prod(axis.outputs(axis.size or 0) for axis in self.axes)
+
+
+class Form(abc.ABC):
+    """One way to compute a convolution with tied slices.
+
+    Args:
+        problem: The convolution.
+        ties: Those of each axis.
+    """
+
+    def __init__(self, problem: Problem, ties: Sequence[Ties]) -> None:
+        self.problem = problem
+        self.ties = tuple(ties)
+
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What it does, in a word or two."""
+
+    @property
+    def places(self) -> list[Sequence[int]]:
+        """The slices of the kernel along each axis that make the smaller kernel it takes."""
+        return [ties.representatives for ties in self.ties]
+
+    @abc.abstractmethod
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the convolution of inputs, channels last, with the kernel whose smaller form is ``kernel``."""
+
+    @abc.abstractmethod
+    def steps(self) -> list[Step]:
+        """Return the work for one example, for sizes that are known."""
+
+    def folds(self, axes: Sequence[bool]) -> bool:
+        """Return whether it folds at least these axes."""
+        return True
+
+    def _convolve(
+        self, inputs: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], padding: str, dilations: Sequence[int]
+    ) -> tf.Tensor:
+        if self.problem.depthwise:
+            return dense_depthwise_convolution(
+                inputs, kernel, strides=strides, padding=padding, dilations=dilations, data_format="channels_last"
+            )
+        return dense_convolution(
+            inputs,
+            kernel,
+            strides=strides,
+            padding=padding,
+            dilations=dilations,
+            groups=self.problem.groups,
+            data_format="channels_last",
+        )
+
+    def _fold(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
+        of = self.problem.axes[axis]
+        size = sizes(inputs)[axis + 1]
+        return fold(
+            inputs,
+            axis + 1,
+            self.ties[axis],
+            stride=of.stride,
+            dilation=of.dilation,
+            before=of.before(size),
+            outputs=of.outputs(size),
+        )
+
+    def _fold_step(self, axis: int, inputs: int) -> Step:
+        """Return the cost of folding an axis of a tensor of so many numbers."""
+        of = self.problem.axes[axis]
+        size = of.size or 1
+        folded = inputs // size * of.outputs(size) * self.ties[axis].reduced
+        span = min(size, (LONGEST // 2) * of.stride + of.extent)
+        return Step(folded * span, inputs, folded)
+
+
+@final
+class Dense(Form):
+    """The plain convolution with the full kernel."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, [Ties.none(axis.kernel) for axis in problem.axes])
+
+    @property
+    def name(self) -> str:
+        return "dense"
+
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        axes = self.problem.axes
+        strides, dilations = [axis.stride for axis in axes], [axis.dilation for axis in axes]
+        return self._convolve(inputs, kernel, strides, axes[0].padding, dilations)
+
+    def steps(self) -> list[Step]:
+        of = self.problem
+        cells = math.prod(axis.kernel for axis in of.axes)
+        return [_convolution_step(of, of.inputs, cells, [axis.stride for axis in of.axes])]
+
+
+def _convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], *, folded: bool = False) -> Step:
+    outputs = of.points * of.filters
+    # Stock depthwise convolutions that step unequally compute every place.
+    waste = math.prod(strides) if of.depthwise and len(set(strides)) > 1 else 1
+    return Step(
+        outputs * cells * of.channels // of.groups * waste,
+        read,
+        outputs * waste,
+        channels=of.channels if of.depthwise else of.channels // of.groups,
+        kernel=cells * of.channels // of.groups * of.filters,
+        folded=folded,
+        slowness=_DEPTHWISE if of.depthwise else 1.0,
+    )
+
+
+@final
+class Strided(Form):
+    """Some axes are folded; a convolution with the smaller kernel steps over the folded values of each output.
+
+    An axis whose kernel is a small one repeated is summed over the repeats instead (a box sum), and the small kernel moves
+    over it as it would.
+    """
+
+    def __init__(self, problem: Problem, ties: Sequence[Ties], folded: Sequence[bool]) -> None:
+        # A convolution cannot both step and be dilated: where it steps, a dilated axis is unrolled.
+        steps = any(one.reduced > 1 and chosen for one, chosen in zip(ties, folded, strict=True))
+        self.folded = [
+            chosen or (steps and axis.dilation > 1) for axis, chosen in zip(problem.axes, folded, strict=True)
+        ]
+        super().__init__(
+            problem,
+            [one if chosen else Ties.none(one.size) for one, chosen in zip(ties, folded, strict=True)],
+        )
+        self.boxes = [
+            chosen and one.repeats and not one.is_free and one.reduced > 1 and axis.dilation == 1
+            for one, axis, chosen in zip(self.ties, problem.axes, self.folded, strict=True)
+        ]
+
+    @property
+    def name(self) -> str:
+        return "folded " + "+".join(f"axis {axis}" for axis, chosen in enumerate(self.folded) if chosen)
+
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        strides, dilations = [], []
+        padding = self.problem.axes[0].padding
+        for axis, of in enumerate(self.problem.axes):
+            stride, dilation = of.stride, of.dilation
+            if self.boxes[axis]:
+                inputs = self._box(inputs, axis)
+            elif self.folded[axis]:
+                inputs = self._fold(inputs, axis)
+                stride, dilation = self.ties[axis].reduced, 1
+            elif any(self.boxes):
+                inputs = _pad(inputs, axis + 1, of)
+            strides.append(stride)
+            dilations.append(dilation)
+        # "same" adds nothing where whole blocks of folded values are stepped over.
+        valid = any(self.boxes) or all(self.folded)
+        return self._convolve(inputs, kernel, strides, "valid" if valid else padding, dilations)
+
+    def folds(self, axes: Sequence[bool]) -> bool:
+        return all(chosen or not wanted for chosen, wanted in zip(self.folded, axes, strict=True))
+
+    def _box(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
+        of, ties = self.problem.axes[axis], self.ties[axis]
+        size = sizes(inputs)[axis + 1]
+        repeats = ties.size // ties.reduced
+        return fold(
+            inputs,
+            axis + 1,
+            Ties((0,) * repeats, (1,) * repeats),
+            stride=1,
+            dilation=ties.reduced,
+            before=of.before(size),
+            outputs=(of.outputs(size) - 1) * of.stride + ties.reduced,
+        )
+
+    def steps(self) -> list[Step]:
+        of = self.problem
+        numbers, steps = of.inputs, []
+        for axis, chosen in enumerate(self.folded):
+            size = of.axes[axis].size or 1
+            if self.boxes[axis]:
+                longer = (
+                    numbers
+                    // size
+                    * ((of.axes[axis].outputs(size) - 1) * of.axes[axis].stride + self.ties[axis].reduced)
+                )
+                steps.append(Step(longer * min(size, LONGEST), numbers, longer))
+            elif chosen:
+                steps.append(self._fold_step(axis, numbers))
+            elif any(self.boxes) and of.axes[axis].padding != "valid":
+                steps.append(Step(0, numbers, numbers))
+            numbers = steps[-1].written if steps else numbers
+        cells = math.prod(ties.reduced for ties in self.ties)
+        strides = [
+            one.reduced if chosen and not box else axis.stride
+            for one, chosen, box, axis in zip(self.ties, self.folded, self.boxes, of.axes, strict=True)
+        ]
+        columns = self.folded[-1] and len(self.folded) > 1
+        return [*steps, _convolution_step(of, numbers, cells, strides, folded=columns)]
+
+
+class _Products(Form):
+    """Both axes of a picture are folded, and what is left is matrix products."""
+
+    def _columns(self, inputs: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
+        """Return the inputs folded along the columns, shape ``(batch, rows, columns, m * channels)``, and its sizes."""
+        batch, rows, _, channels = sizes(inputs)
+        across = self.problem.axes[1]
+        shape = [batch, rows, across.outputs(across.size), self.ties[1].reduced * channels]
+        return tf.reshape(self._fold(inputs, 1), shape), shape
+
+    def _rows(self) -> Any:
+        """Return the folding matrix of the rows, shape ``(outputs, m, inputs)``."""
+        down = self.problem.axes[0]
+        size = down.size or 0
+        return folding_matrix(self.ties[0], down.stride, down.dilation, down.before(size), down.outputs(size), size)
+
+    def _stacked(self, kernel: tf.Tensor) -> tf.Tensor:
+        """Return the smaller kernel as a stack over rows, shape ``(m, m * channels, filters)``."""
+        down, across, channels, filters = kernel.shape
+        return tf.reshape(kernel, (down, across * channels, filters))
+
+
+@final
+class FoldThenContract(_Products):
+    """Both axes are folded on the side of the inputs: few input channels, many filters."""
+
+    @property
+    def name(self) -> str:
+        return "folded both, contracted"
+
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        columns, (batch, _, across, channels) = self._columns(inputs)
+        matrix = self._rows()
+        outputs, m, size = matrix.shape
+        folded = matmul_along(columns, 1, matrix.transpose(1, 0, 2).reshape(-1, size))
+        stack = tf.reshape(folded, [batch, m, outputs * across, channels])
+        return tf.reshape(contract(stack, self._stacked(kernel)), [batch, outputs, across, self.problem.filters])
+
+    def steps(self) -> list[Step]:
+        columns = self._fold_step(1, self.problem.inputs)
+        rows = self._fold_step(0, columns.written)
+        return [columns, rows, _product_step(self, rows.written, self.problem.points * self.problem.filters)]
+
+
+@final
+class SpreadThenFold(_Products):
+    """Columns are folded on the side of the inputs and rows on the side of the outputs: the least memory."""
+
+    @property
+    def name(self) -> str:
+        return "folded both, spread"
+
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        columns, (batch, rows, across, channels) = self._columns(inputs)
+        stack = spread(tf.reshape(columns, [batch, rows * across, channels]), self._stacked(kernel))
+        matrix = self._rows()
+        outputs, m, size = matrix.shape
+        filters = self.problem.filters
+        tall = tf.reshape(stack, [batch, m * rows, across * filters])
+        folded = matmul_along(tall, 1, matrix.reshape(outputs, m * size))
+        return tf.reshape(folded, [batch, outputs, across, filters])
+
+    def steps(self) -> list[Step]:
+        of = self.problem
+        columns = self._fold_step(1, of.inputs)
+        down, across = of.axes
+        m = self.ties[0].reduced
+        wide = m * (down.size or 0) * across.outputs(across.size or 0) * of.filters
+        outputs = of.points * of.filters
+        return [
+            columns,
+            _product_step(self, columns.written, wide),
+            Step(outputs * m * (down.size or 0), wide, outputs),
+        ]
+
+
+def _product_step(form: Form, read: int, written: int) -> Step:
+    of = form.problem
+    across = form.ties[1].reduced * of.channels
+    products = read * form.ties[0].reduced * of.filters if isinstance(form, SpreadThenFold) else read * of.filters
+    return Step(products, read, written, channels=across, kernel=form.ties[0].reduced * across * of.filters)
+
+
+def forms_of(problem: Problem, ties: Sequence[Ties], always: Sequence[bool] | None = None) -> list[Form]:
+    """Return the folded forms of a convolution: none where no axis has ties, or is ``always`` folded."""
+    given = [not one.is_free for one in ties] if always is None else always
+    tied = [axis for axis, chosen in enumerate(given) if chosen]
+    found: list[Form] = []
+    for subset in range(1, 2 ** len(tied)):
+        chosen = {axis for bit, axis in enumerate(tied) if subset >> bit & 1}
+        found.append(Strided(problem, ties, [axis in chosen for axis in range(len(ties))]))
+    whole = all(axis.size is not None and axis.size <= 2 * LONGEST for axis in problem.axes)
+    if len(tied) == len(ties) == 2 and problem.groups == 1 and whole:
+        if all(axis.outputs(axis.size or 0) > 0 for axis in problem.axes):
+            found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
+    return found
+
+
+def _pad(inputs: tf.Tensor, position: int, axis: Axis) -> tf.Tensor:
+    """Add the zeros that the convolution would add along an axis."""
+    if axis.padding == "valid" or axis.kernel == 1:
+        return inputs
+    size = sizes(inputs)[position]
+    before = axis.before(size)
+    missing = (axis.outputs(size) - 1) * axis.stride + axis.extent - before - size
+    after = max(missing, 0) if isinstance(missing, int) else tf.maximum(missing, 0)
+    return tf.pad(inputs, [[0, 0]] * position + [[before, after]] + [[0, 0]] * (inputs.shape.rank - position - 1))

@@ -1,0 +1,182 @@
+"""The choice between the schemes of a convolution: by cost, for the forward pass and for each gradient."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Any, cast, final
+
+import tensorflow as tf
+
+from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
+from tf_symconv.ops._schemes import Scheme
+
+IMPLEMENTATIONS = ("auto", "dense", "folded")
+#: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
+MARGIN = 0.92
+#: The batch sizes that stand for one that is not known: a scheme must pay for both.
+_BATCHES = (1, 32)
+
+
+def check_implementation(implementation: str) -> str:
+    """Return ``implementation`` if it is one of :data:`IMPLEMENTATIONS`, else raise a ValueError."""
+    if implementation not in IMPLEMENTATIONS:
+        raise ValueError(
+            f"implementation must be one of {', '.join(IMPLEMENTATIONS)}. Received: implementation={implementation!r}"
+        )
+    return implementation
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a layer computes, and why.
+
+    Attributes:
+        implementation: ``"dense"`` or ``"folded"``: the forward pass.
+        forward: The scheme of the forward pass.
+        inputs_gradient: The scheme of the gradient with respect to the inputs.
+        kernel_gradient: The scheme of the gradient with respect to the latent.
+        dense_multiplications: Those of one example with the full kernel, forward; None where a size is not known.
+        multiplications: Those of the scheme of the forward pass, its folding matrices included.
+        forward_cost: The predicted cost of the forward pass, as a share of the dense one's; None where a size is not
+            known.
+        training_cost: The same for the forward pass and both gradients.
+        reason: Why, in words.
+    """
+
+    implementation: str
+    forward: str
+    inputs_gradient: str
+    kernel_gradient: str
+    dense_multiplications: int | None
+    multiplications: int | None
+    forward_cost: float | None
+    training_cost: float | None
+    reason: str
+
+    @classmethod
+    def dense(cls, multiplications: int | None, reason: str) -> "Plan":
+        """Return the plan of a convolution that has no other scheme."""
+        return cls("dense", "dense", "dense", "dense", multiplications, multiplications, 1.0, 1.0, reason)
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Choice:
+    """The schemes that were chosen, and why."""
+
+    dense: Scheme
+    forward: Scheme
+    inputs_gradient: Scheme
+    kernel_gradient: Scheme
+    reason: str
+    batches: tuple[int, ...]
+
+    def plan(self) -> Plan:
+        """Return the choice in words and numbers."""
+        known = self.dense.steps is not None
+        trio = (self.forward, self.inputs_gradient, self.kernel_gradient)
+        batch = self.batches[-1]
+        plain = (self.dense,) * 3
+        return Plan(
+            "dense" if self.forward is self.dense else "folded",
+            *(scheme.name for scheme in trio),
+            dense_multiplications=self.dense.multiplications,
+            multiplications=self.forward.multiplications,
+            forward_cost=_forward(self.forward, batch) / _forward(self.dense, batch) if known else None,
+            training_cost=_training(*trio, batch) / _training(*plain, batch) if known else None,
+            reason=self.reason,
+        )
+
+
+def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, device: str | None = None) -> Choice:
+    """Choose the schemes by which a convolution is computed.
+
+    Args:
+        schemes: The dense scheme, then the folded ones.
+        implementation: ``"dense"``; ``"folded"``: the cheapest of the folded schemes, the dense one where there is none;
+            ``"auto"``: the cheapest by the cost model, on a CPU and for sizes that are known, else the dense one.
+        batch: The number of examples; None where it is known only at run time.
+        device: ``"CPU"``, ``"GPU"``, ...; by default what TensorFlow sees.
+    """
+    batches = _BATCHES if batch is None else (max(batch, 1),)
+    dense, *folded = schemes
+
+    def same(scheme: Scheme, reason: str) -> Choice:
+        return Choice(dense, scheme, scheme, scheme, reason, batches)
+
+    if implementation == "dense":
+        return same(dense, "implementation='dense'")
+    if not folded:
+        return same(dense, "the structure has no folded form")
+    if dense.steps is None:
+        if implementation == "folded":
+            return same(folded[0], "implementation='folded'; sizes are not known, so costs are not either")
+        return same(dense, "sizes are not known before run time")
+    if implementation == "folded":
+        best = min(folded, key=lambda scheme: _training(scheme, scheme, scheme, batches[-1]))
+        return same(best, "implementation='folded'")
+    device = device or ("GPU" if tf.config.list_logical_devices("GPU") else "CPU")
+    if device.upper() != "CPU":
+        return same(dense, f"folding is measured on CPUs only, and the device is {device}")
+    forward = min(schemes, key=lambda scheme: _worst(scheme, dense, batches, _forward))
+    if _worst(forward, dense, batches, _forward) > MARGIN:
+        forward = dense
+
+    def training(inputs: Scheme, kernel: Scheme) -> float:
+        costs = [_training(forward, inputs, kernel, n) / _training(forward, dense, dense, n) for n in batches]
+        return max(costs)
+
+    inputs_gradient, kernel_gradient = min(
+        ((inputs, kernel) for inputs in schemes for kernel in {dense, forward, inputs}),
+        key=lambda pair: training(*pair),
+    )
+    if training(inputs_gradient, kernel_gradient) > MARGIN:
+        inputs_gradient = kernel_gradient = forward if forward is not dense else dense
+    return Choice(dense, forward, inputs_gradient, kernel_gradient, "the least predicted cost", batches)
+
+
+def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
+    """Compute a convolution by the schemes chosen; ``inputs`` are channels last."""
+    if choice.forward is choice.inputs_gradient is choice.kernel_gradient:
+        return choice.forward.run(inputs, latent)
+
+    @tf.custom_gradient
+    def mixed(inputs: tf.Tensor, latent: tf.Tensor) -> Any:
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return (
+                _pull_back(choice.inputs_gradient, inputs, latent, dy, "inputs"),
+                _pull_back(choice.kernel_gradient, inputs, latent, dy, "latent"),
+            )
+
+        return choice.forward.run(inputs, latent), gradient
+
+    return cast(Any, mixed)(inputs, latent)
+
+
+def _pull_back(scheme: Scheme, inputs: tf.Tensor, latent: tf.Tensor, dy: tf.Tensor, wanted: str) -> tf.Tensor:
+    """Return the gradient of a scheme with respect to one of its arguments. In a graph its outputs are pruned away."""
+    source = inputs if wanted == "inputs" else latent
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(source)
+        outputs = scheme.run(source, latent) if wanted == "inputs" else scheme.run(inputs, source)
+    return tape.gradient(outputs, source, output_gradients=dy)
+
+
+def _forward(scheme: Scheme, batch: int) -> float:
+    return forward_cost(scheme.steps or (), batch)
+
+
+def _worst(scheme: Scheme, dense: Scheme, batches: Sequence[int], cost: Any) -> float:
+    return max(cost(scheme, batch) / cost(dense, batch) for batch in batches)
+
+
+@functools.lru_cache(maxsize=4096)
+def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
+    """Return the cost of a training step by these schemes."""
+    known = kernel is forward
+    return (
+        _forward(forward, batch)
+        + inputs_gradient_cost(inputs.steps or (), batch)
+        + kernel_gradient_cost(list(kernel.steps or ()), batch, known=known)
+    )
