@@ -16,6 +16,7 @@ from mkdocs.plugins import event_priority
 ROOT = Path(__file__).parents[2]
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 _HELP = "<!-- symconv --help -->"
+_INCLUDE = re.compile(r"<!-- include: (\S+) -->")
 _links: tempfile.TemporaryDirectory | None = None
 
 
@@ -39,7 +40,8 @@ def on_config(config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Put what ``symconv --help`` says, of the command and of each subcommand, in its place."""
+    """Put other pages of the repository, and what ``symconv --help`` says, in their places."""
+    markdown = _INCLUDE.sub(lambda match: (ROOT / match[1]).read_text().replace("](../docs/", "]("), markdown)
     if _HELP not in markdown:
         return markdown
     overview = _help()
