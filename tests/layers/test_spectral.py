@@ -1,5 +1,7 @@
 """Spectral layers: their spectra, their steps, pooling and circular convolution, against NumPy and SciPy."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -105,6 +107,23 @@ def test_pooling_in_2d_crops_both_axes(shape, output, implementation):
     np.testing.assert_allclose(y, expected, atol=1e-5)
     first = SpectralPooling2D(output, implementation=implementation, data_format="channels_first")
     np.testing.assert_allclose(first(np.moveaxis(x, -1, 1)), np.moveaxis(y, -1, 1), atol=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(tf.lite, "Interpreter"), reason="this TensorFlow has TFLite no more")
+@pytest.mark.parametrize("layer", [SpectralPooling2D(5), SpectralPooling1D(pool_size=2, frequency_dropout=0.5)])
+def test_pooling_runs_on_tflite(layer):
+    shape = (2, 8, 9, 3)[: layer.rank + 2]
+    model = keras.Sequential([keras.Input(shape[1:], batch_size=2), layer])
+    function: Any = tf.function(model, input_signature=[tf.TensorSpec(shape)]).get_concrete_function()
+    content = tf.lite.TFLiteConverter.from_concrete_functions([function], model).convert()  # of TFLite's own ops only
+    interpreter = tf.lite.Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    x = random(*shape)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    outputs = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    fft = type(layer).from_config({**layer.get_config(), "implementation": "fft", "name": "fft"})
+    np.testing.assert_allclose(outputs, fft(x), atol=1e-5)
 
 
 @pytest.mark.parametrize(("small", "large"), [(6, 12), (5, 15), (4, 6), (3, 8)])
