@@ -275,9 +275,10 @@ class Client:
 
     def _rows(self, inputs: Any, name: str, deadline: float) -> list[dict[str, np.ndarray]]:
         """Return the features of each example, of the types of the model's inputs."""
-        found = self._signature(name, deadline)
-        signatures = self._metadata.signatures if self._metadata else {name: found}
-        specs = signatures[_DEFAULT].inputs if _DEFAULT in signatures else {}
+        self._signature(name, deadline)
+        known = self._metadata  # Another thread may drop it at any time.
+        default = known.signatures.get(_DEFAULT) if known else None
+        specs = default.inputs if default else {}
         if not isinstance(inputs, Mapping):
             if len(specs) != 1:
                 raise ValueError(f"inputs must be a dict of features, such as {sorted(specs)}. Received: an array")
