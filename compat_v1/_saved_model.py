@@ -189,7 +189,8 @@ def _frozen(session: tf.compat.v1.Session, part: Any, outputs: list[str], values
     verbosity = v1.logging.get_verbosity()
     v1.logging.set_verbosity(v1.logging.ERROR)
     try:
-        frozen = v1.graph_util.convert_variables_to_constants(session, part, nodes)
+        with session.graph.as_default():  # where it looks for the variables by their names
+            frozen = v1.graph_util.convert_variables_to_constants(session, part, nodes)
     finally:
         v1.logging.set_verbosity(verbosity)
     return baked_graph(frozen, nodes, GRAPH_LIMIT)

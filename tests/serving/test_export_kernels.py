@@ -1,5 +1,6 @@
 """What an export computes at once: kernels, batch normalisation; and that the answers stay those of the model."""
 
+from collections import Counter
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.layers.cases import CASES
 from tf_symconv import layers, modules
 from tf_symconv.serving import _core
 from tf_symconv.serving._model import named_model
@@ -18,10 +20,54 @@ CONVOLUTIONS = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "Conv2DBackpropInpu
 
 def exported(model: Any, x: np.ndarray, **arguments: Any) -> tuple[Any, list[Any]]:
     """Return a function that answers as an export does, and its operations."""
-    core = _core.make_core(named_model(model, x), "dense")
+    core = _core.make_core(named_model(model, x), **arguments)
+    operations = core.function.graph.get_operations()
+    return lambda value: next(iter(core.function(tf.constant(value)).values())).numpy(), operations
+
+
+def arithmetic(operations: list[Any]) -> Counter:
+    return Counter(op.type for op in operations if op.type not in STILL)
+
+
+def independent_of_inputs(operations: list[Any]) -> list[str]:
+    """Name what is computed again for each request though it is always the same."""
+    graph = operations[0].graph
+    captured = {inner.op.name for _, inner in graph.captures}
+    varying = {tensor.op.name for tensor in graph.inputs} - captured
+    found = []
+    for op in operations:  # in the order of their making: sources come first
+        sources = {tensor.op.name for tensor in op.inputs}
+        if sources & varying:
+            varying.add(op.name)
+        elif op.type not in STILL:
+            found.append(f"{op.type} {op.name}")
+    return found
+
+
+def assert_close(got: np.ndarray, want: Any, tolerance: float = 1e-5) -> None:
+    want = np.asarray(want)
+    np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * max(np.abs(want).max(), 1e-6))
+
+
+@pytest.mark.parametrize("kernels", ["auto", "dense"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_every_layer_answers_as_in_keras_and_expands_no_kernel(case, kernels):
+    model = case.make_model()
+    x = case.inputs(batch=3)
+    answer, operations = exported(model, x, kernels=kernels)
+    assert_close(answer(x), model(x))
+    assert independent_of_inputs(operations) == []
+    other = case.inputs(batch=5)
+    assert_close(answer(other), model(other))
+
+
+def test_kernels_are_constants_unless_they_shall_be_trainable():
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.SymmetricConv2D(4, 3, bias_initializer="ones")])
+    named = named_model(model, np.ones((1, 8, 8, 3), "float32"))
+    core = _core.make_core(named, "dense")
     assert arithmetic(core.function.graph.get_operations()) == {"Conv2D": 1, "BiasAdd": 1}
     assert not core.variables
-    core = _core.make_core(named_model(model, x), "trainable")
+    core = _core.make_core(named, "trainable")
     left = arithmetic(core.function.graph.get_operations())
     assert (left["ConcatV2"], left["ReverseV2"]) == (2, 2)
     assert sorted(tuple(variable.shape) for variable in core.variables) == [(2, 2, 3, 4), (4,)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tf_symconv.serving import _staging
-from tf_symconv.serving._staging import staged_version
+from tf_symconv.serving._staging import staged, staged_version, versions
 
 WRITER = """
 import sys, time
@@ -19,6 +19,16 @@ with staged_version(sys.argv[1]) as path:
     (path / "half").write_text("half")
     print("writing", flush=True)
     time.sleep(60)
+"""
+
+
+PUBLISHER = """
+import sys
+from tf_symconv.serving._staging import staged
+for _ in range(20):
+    with staged(sys.argv[1], keep=30) as result:
+        (result.path / "who").write_text(sys.argv[2])
+        (result.path / "done").touch()
 """
 
 
@@ -106,6 +116,47 @@ def test_an_empty_directory_that_came_meanwhile_is_not_replaced(tmp_path: Path) 
         (tmp_path / "1").mkdir()
     assert _names(tmp_path) == ["1"]
     assert _names(tmp_path / "1") == []
+
+
+def test_the_next_number_and_which_versions_remain(tmp_path: Path) -> None:
+    for name in ("3", "notes", "0007"):
+        (tmp_path / name).mkdir()
+    assert versions(tmp_path) == [3, 7]
+    assert versions(tmp_path / "missing") == []
+    with staged(tmp_path, keep=2) as first:
+        assert first.version_dir is None
+    assert first.version_dir == tmp_path / "8"
+    with staged(tmp_path, "2", keep=2) as second:  # older than what is there, but has just been asked for
+        pass
+    assert second.version_dir == tmp_path / "2"
+    assert _names(tmp_path) == ["2", "8", "notes"]
+    with pytest.raises(RuntimeError), staged(tmp_path, keep=1):
+        raise RuntimeError
+    assert _names(tmp_path) == ["2", "8", "notes"]
+
+
+def test_an_old_version_goes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with staged(tmp_path) as first:
+        (first.path / "data").touch()
+
+    def stop(path: Path, **_: bool) -> None:
+        assert not path.name.isdigit()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_staging.shutil, "rmtree", stop)
+    with pytest.raises(KeyboardInterrupt), staged(tmp_path, keep=1):
+        pass
+    assert [name for name in _names(tmp_path) if name.isdigit()] == ["2"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
+def test_writers_at_once_get_numbers_of_their_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PUBLISHER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, str(number)]) for number in range(3)]
+    assert [writer.wait(300) for writer in writers] == [0, 0, 0]
+    assert versions(tmp_path) == list(range(31, 61))  # 60 were written, without a gap
+    assert all(_names(tmp_path / str(number)) == ["done", "who"] for number in range(31, 61))
+    assert len(_names(tmp_path)) == 30
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL and no flock")
