@@ -36,9 +36,9 @@ class Case:
 
     @property
     def shape(self) -> str:
-        """The shape, for people."""
+        """The shape, for people: channels, spatial axes, batch."""
         space = "x".join(map(str, LAYERS[self.layer].spatial(self.size)))
-        return f"{self.channels_in}->{self.channels_out}, {space}, batch {self.batch}"
+        return f"{self.channels_in}->{self.channels_out} {space} b{self.batch}"
 
     @property
     def key(self) -> str:

@@ -146,9 +146,8 @@ def subjects(case: Case, options: Options) -> Subjects:
         difference = _difference([functions[name]() for name in options.implementations])
     if difference > _TOLERANCE:
         raise ArithmeticError(f"{case.key}: the implementations differ by {difference:.2g} of the largest result")
-    plan = getattr(built.get("auto"), "plan", None)
-    chosen = None if plan is None else plan(case.input_shape, training=case.kind == "training")
-    return Subjects(functions, chosen, difference)
+    plan = getattr(built.get("auto"), "plan", None)  # layers of several convolutions have none
+    return Subjects(functions, None if plan is None else plan(case.input_shape), difference)
 
 
 def function(layer: keras.layers.Layer, given: Sequence[tf.Tensor], options: Options) -> Callable[[], Any]:

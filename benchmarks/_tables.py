@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 NOT_MEASURED = "not measured"
 _LEFT = 2  # the first columns, which hold words
 _WORST = 12
+_FEW = 3
 _CLOSE = 1.05
 
 
@@ -36,7 +37,7 @@ class Sheet:
         table = Table(title=self.title, caption=self.note or None, box=box.SIMPLE_HEAD, pad_edge=False)
         table.title_justify = table.caption_justify = "left"
         for number, head in enumerate(self.heads):
-            table.add_column(head, justify="left" if number < _LEFT else "right", no_wrap=number >= _LEFT)
+            table.add_column(head, justify="left" if number < _LEFT else "right", overflow="fold")
         colours = {"missed": "red", "passed": "green", NOT_MEASURED: "dim"}
         for row in self.rows:
             table.add_row(*(Text(cell, style=colours.get(cell, "")) for cell in row))
@@ -79,24 +80,34 @@ def times(results: Mapping[str, Any], cases: Iterable[Case], gpu: Mapping[str, A
     entries = [results["cases"][case.key] for case in cases if case.key in results["cases"]]
     names = list(dict.fromkeys(itertools.chain.from_iterable(entry["medians"] for entry in entries)))
     pairs = list(dict.fromkeys(itertools.chain.from_iterable(entry["ratios"] for entry in entries)))
-    heads = ("layer", "shape", "k", "kind", *(f"{name} ms" for name in names), *pairs)
-    heads += ("aim", "predicted", "GPU folded/dense")
+    pairs = [pair for pair in pairs if pair != "dense/plain" or len(pairs) < _FEW]
+    heads = (
+        "layer",
+        "shape",
+        "k",
+        "kind",
+        f"{' / '.join(names)} ms",
+        *pairs,
+        "aim",
+        "plan",
+        *(("GPU",) if gpu else ()),
+    )
     rows = []
     for entry in entries:
         case = case_of(entry)
         rows.append(
             (
                 *(case.layer, case.shape, str(case.kernel), case.kind),
-                *(_ms(entry["medians"].get(name)) for name in names),
+                " / ".join(_ms(entry["medians"].get(name)) for name in names),
                 *(_spread(entry["ratios"].get(pair)) for pair in pairs),
                 f"{entry['aim']:.2f}",
                 _predicted(entry),
-                _gpu_cell(case, gpu),
+                *((_gpu_cell(case, gpu),) if gpu else ()),
             )
         )
     note = (
         "Medians; ratios are medians of pairs of one round, with their quartiles. Aim: the share of multiplications "
-        "that folding leaves. Predicted: what the plan of auto says of auto/dense."
+        "that folding leaves. Plan: what the cost model predicts of auto/dense. b16: batch 16."
     )
     return Sheet("Times", heads, tuple(rows), note)
 
@@ -153,7 +164,7 @@ def choices(results: Mapping[str, Any], cases: Iterable[Case]) -> Sheet:
     rows = tuple(
         (
             *(case.layer, case.shape, str(case.kernel), case.kind),
-            *(_ms(medians[name]) for name in ("dense", "folded", "auto")),
+            " / ".join(_ms(medians[name]) for name in ("dense", "folded", "auto")),
             f"{regret:.2f}",
         )
         for regret, case, medians in found[:_WORST]
@@ -161,7 +172,7 @@ def choices(results: Mapping[str, Any], cases: Iterable[Case]) -> Sheet:
     )
     count = sum(regret > _CLOSE for regret, _, _ in found)
     note = f"auto takes more than {_CLOSE} of the time of the better form in {count} of {len(found)} cases."
-    heads = ("layer", "shape", "k", "kind", "dense ms", "folded ms", "auto ms", "auto/best")
+    heads = ("layer", "shape", "k", "kind", "dense / folded / auto ms", "auto/best")
     return Sheet("Choices of auto", heads, rows, note)
 
 
@@ -176,11 +187,12 @@ def bars(results: Mapping[str, Any], only: Sequence[str], gpu: Mapping[str, Any]
     """Return the bars, the ratios measured and the verdicts."""
     rows = []
     for bar, ratio, verdict in _bars.judged(ratios_by_key(results), only):
-        limit = "-" if bar.limit is None else f"{bar.limit:.2f}"
-        cells = (bar.case.layer, bar.case.shape, str(bar.case.kernel), bar.case.kind, bar.against, limit)
-        rows.append((*cells, _spread(ratio), _interval(ratio), verdict, _gpu_cell(bar.case, gpu)))
-    heads = ("layer", "shape", "k", "kind", "against", "bar", "auto", "95 % interval", "verdict", "GPU folded/dense")
-    return Sheet("Bars", heads, tuple(rows), _counts(row[8] for row in rows))
+        limit = "-" if bar.limit is None else f"{bar.limit:.2f} of {bar.against}"
+        cells = (bar.case.layer, bar.case.shape, str(bar.case.kernel), bar.case.kind, limit)
+        rows.append((*cells, _spread(ratio), verdict, _gpu_cell(bar.case, gpu)))
+    heads = ("layer", "shape", "k", "kind", "bar", "auto", "verdict", "GPU")
+    note = "Auto: medians of the ratio, with quartiles. GPU: folded to dense. "
+    return Sheet("Bars", heads, tuple(rows), note + _counts(row[6] for row in rows))
 
 
 def _counts(verdicts: Iterable[str]) -> str:
@@ -207,23 +219,13 @@ def memory(results: Mapping[str, Any], cases: Iterable[Case]) -> Sheet:
     for case in cases:
         entry = results["memory"].get(case.key)
         if entry is None or "auto" not in entry or "dense" not in entry:
-            rows.append((case.layer, case.shape, str(case.kernel), *[NOT_MEASURED] * 6))
+            rows.append((case.layer, case.shape, str(case.kernel), *[NOT_MEASURED] * 4))
             continue
         whole, own = (entry["auto"][name] / max(entry["dense"][name], 1) for name in ("whole", "step"))
-        figures = [_mb(entry[name][part]) for part in ("whole", "step") for name in ("dense", "auto")]
+        figures = [" / ".join(_mb(entry[name][part]) for name in ("dense", "auto")) for part in ("whole", "step")]
         verdict = "passed" if whole <= _bars.MEMORY else "missed"
         rows.append((case.layer, case.shape, str(case.kernel), *figures, f"{whole:.2f} ({own:.2f})", verdict))
-    heads = (
-        "layer",
-        "shape",
-        "k",
-        "dense MiB",
-        "auto MiB",
-        "dense, step alone",
-        "auto, step alone",
-        "ratio",
-        "verdict",
-    )
+    heads = ("layer", "shape", "k", "dense / auto MiB", "step alone", "ratio", "verdict")
     note = (
         "Peak of a training step beyond the libraries: inputs, weights, gradients and what the step needs on the way; "
         f"in brackets what the step adds to its inputs and weights. The rule: at most {_bars.MEMORY:g}. "
@@ -277,16 +279,26 @@ def peers(results: Mapping[str, Any], only: Sequence[str]) -> Sheet:
             rows.append(
                 (
                     *(case.layer, case.shape, str(case.kernel), case.kind),
-                    *map(_ms, (ours.get("plain"), both[0], medians["torch"], both[1])),
+                    " / ".join(map(_ms, (ours.get("plain"), both[0]))),
+                    " / ".join(map(_ms, (medians["torch"], both[1]))),
                     NOT_MEASURED if None in both else f"{both[0] / both[1]:.2f}",
                     _spread(entry["ratio"]),
                     f"{1e3 * entry['construction']:.0f}",
                 )
             )
-    heads = ("layer", "shape", "k", "kind", "Keras Conv2D ms", "ours ms", "torch Conv2d ms", "e2cnn ms", "ours/e2cnn")
-    heads += ("e2cnn/torch", "e2cnn construction ms")
+    heads = (
+        "layer",
+        "shape",
+        "k",
+        "kind",
+        "Conv2D / ours ms",
+        "torch / e2cnn ms",
+        "ours/e2cnn",
+        "e2cnn/torch",
+        "build ms",
+    )
     versions = next((entry["versions"] for entry in results["peers"].values()), {})
-    note = ", ".join(f"{name} {version}" for name, version in versions.items())
+    note = "Build: constructing e2cnn's layer. " + ", ".join(f"{name} {version}" for name, version in versions.items())
     return Sheet("Peers", heads, tuple(rows), note)
 
 

@@ -101,7 +101,7 @@ def test_a_name_that_fits_no_layer_is_told(wanted):
 def test_shapes_of_one_and_three_axes():
     first, third = (grid([name], [3], [(4, 4)], [32], [2], ["inference"])[0] for name in ("mirror-1d", "mirror-3d"))
     assert (first.input_shape, third.input_shape) == ((2, 1024, 4), (2, 8, 8, 8, 4))
-    assert (first.shape, third.shape) == ("4->4, 1024, batch 2", "4->4, 8x8x8, batch 2")
+    assert (first.shape, third.shape) == ("4->4 1024 b2", "4->4 8x8x8 b2")
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 7, 11])

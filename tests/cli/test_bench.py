@@ -43,10 +43,10 @@ def test_a_small_grid_becomes_a_table_json_and_pictures(run, tmp_path, monkeypat
     for name in ("ratios.png", "growth.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
     words = [line.split() for line in out.splitlines()]
-    assert sum(line[:3] == ["tile-rows", "4->4,", "8x8,"] for line in words) >= 6
+    assert sum(line[:3] == ["tile-rows", "4->4", "8x8"] for line in words) >= 6
     assert "Growth with the kernel" in out and "3/5/7" in out
     page = (tmp_path / "out" / "tables.md").read_text()
-    assert page.count("| tile-rows | 4->4, 8x8, batch 2 | 3 |") >= 2
+    assert page.count("| tile-rows | 4->4 8x8 b2 | 3 |") >= 2
 
     before = results["cases"]
     status, out, _ = run(*TINY, "--kernels=3,9", "--kinds=inference", "--seed=3")
