@@ -32,6 +32,7 @@ CHECKS = {
         small, large, tiled = (rows["fabrics", name] for name in ("small", "large", "tiled"))
         assert tiled["weights"] == small["weights"] == large["weights"] // 25
         assert tiled["accuracy"] > small["accuracy"] + 0.2 and tiled["accuracy"] > large["accuracy"] - 0.1
+        assert tiled["planned"] < tiled["dense"] / 10 and small["planned"] == small["dense"]
         assert rows["digits", "coarse"]["accuracy"] > 0.85 and rows["digits", "coarse"]["weights"] == 9 * FILTERS
     """,
     "04_twin_flips": """
