@@ -190,10 +190,22 @@ def _frozen(session: tf.compat.v1.Session, part: Any, outputs: list[str], values
     v1.logging.set_verbosity(v1.logging.ERROR)
     try:
         with session.graph.as_default():  # where it looks for the variables by their names
+            _add_reads(session.graph, part)
             frozen = v1.graph_util.convert_variables_to_constants(session, part, nodes)
     finally:
         v1.logging.set_verbosity(verbosity)
     return baked_graph(frozen, nodes, GRAPH_LIMIT)
+
+
+def _add_reads(graph: tf.Graph, part: Any) -> None:
+    """Add the reads of resource variables that a graph had when it was built, where it was loaded without them."""
+    present = {op.name for op in graph.get_operations()}
+    for name, node in _surgery.variables(part).items():
+        read = f"{name}/Read/ReadVariableOp"
+        if node.op == "VarHandleOp" and read not in present:
+            handle = graph.get_operation_by_name(name).outputs[0]
+            with v1.name_scope(""):  # as it stands
+                tf.raw_ops.ReadVariableOp(resource=handle, dtype=node.attr["dtype"].type, name=read)
 
 
 def _point_at_files(part: Any, assets: Mapping[str, str]) -> None:
