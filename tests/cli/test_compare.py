@@ -68,7 +68,7 @@ def test_a_comparison_leaves_a_picture_a_table_and_figures(finished):
     table = (directory / "table.md").read_text()
     for cell in results["cells"]:
         assert f"{100 * cell['accuracy']:.1f}" in table and f"{100 * cell['accuracy']:.1f}" in out
-    assert f"{plain['weights']:,}" in out and "c4, equal parameters" in table
+    assert f" {plain['weights'] / 1e3:.3g}k " in out and "c4, equal parameters" in table
     assert f"{TRIALS}/{TRIALS} trials" in out and "comparison.png" in out
     assert not [path for path in directory.rglob("*") if path.name.startswith(".")]
 

@@ -168,27 +168,25 @@ def _compare(directory: ComparisonDirectory, console: "Console") -> dict[str, An
 
 
 def _show(results: dict[str, Any], directory: Path, console: "Console") -> None:
-    from rich import box
     from rich.table import Table
 
     from tf_symconv.comparison._summary import name_of, rows, sizes, title
 
     for turns in dict.fromkeys(cell["turns"] for cell in results["cells"]):
-        table = Table(
-            box=box.SIMPLE_HEAD, pad_edge=False, title=f"Test accuracy (%), images {title(turns, results)}",
-            title_justify="left",
-        )  # fmt: skip
-        table.add_column("network")
-        for name in ("weights", "multiplications", *map(str, sizes(results))):
-            table.add_column(name, justify="right")
-        last = ""
-        for method, budget, weights, multiplications, texts in rows(results, turns):
-            if budget != last:
-                table.add_section()
-                table.add_row(budget, style="dim")
-                last = budget
-            table.add_row(name_of(method), f"{weights:,}", f"{multiplications:,}", *texts)
-        console.print(table)
+        console.print(f"\nTest accuracy (%), images {title(turns, results)}", style="bold")
+        found = rows(results, turns)
+        for number, budget in enumerate(dict.fromkeys(row[1] for row in found)):
+            if budget:
+                console.print(budget, style="dim")
+            table = Table(box=None, pad_edge=False, show_header=number == 0)
+            table.add_column("network", min_width=9, no_wrap=True)
+            for name in ("weights", "products", *map(str, sizes(results))):
+                table.add_column(name, justify="right", min_width=max(7, len(name)), no_wrap=True)
+            for method, _, weights, multiplications, texts in (row for row in found if row[1] == budget):
+                numbers = [_short(weights), _short(multiplications), *(text.replace(" ", "") for text in texts)]
+                table.add_row(name_of(method), *numbers)
+            console.print(table)
+    console.print("weights: trainable numbers; products: multiplications for one image\n", style="dim")
     places = (
         ("picture", "comparison.png"),
         ("table", "table.md"),
@@ -197,3 +195,11 @@ def _show(results: dict[str, Any], directory: Path, console: "Console") -> None:
     console.print(f"In {directory}:", markup=False, soft_wrap=True)
     for what, where in places:
         console.print(f"  {what:<8} {where}", markup=False)
+
+
+def _short(number: int) -> str:
+    """Return a number in three digits or so."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return str(number)
