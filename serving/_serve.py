@@ -161,6 +161,7 @@ def serve(
     for one in (port, rest_port):
         _require_free(one)
     flags, names = _flags(base, name, port, rest_port, configs)
+    flags = [flag for flag in flags if not any(each.startswith(f"{flag.partition('=')[0]}=") for each in further)]
     directories = [base, configs.directory.resolve()]
     return _stay(
         [*server.command([*flags, *further], [port, rest_port], directories)], names, port, rest_port, wait, on_ready
@@ -188,6 +189,10 @@ def _flags(base: Path, name: str, port: int, rest_port: int, configs: Configs) -
         write_config(batching, batching_config(**configs.batching))
     if batching.exists():
         flags += ["--enable_batching=true", f"--batching_parameters_file={batching}"]
+    if configs.batching is not None:
+        # Each request keeps a thread until its batch is done: with fewer, batches do not fill.
+        threads = 4 * max(os.cpu_count() or 1, configs.batching.get("max_batch_size", 1))
+        flags += [f"--grpc_max_threads={threads}", f"--rest_api_num_threads={threads}"]
     if configs.monitoring and not monitoring.exists():
         write_config(monitoring, monitoring_config())
     if monitoring.exists():

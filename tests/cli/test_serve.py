@@ -208,7 +208,7 @@ def test_configs_are_written_on_request(base, fake: Path, ports, tmp_path: Path,
         "--labels=stable=7,canary=8",
         "--monitoring",
         "--",
-        "--extra=1",
+        "--grpc_max_threads=9",
         "-x",
     ]
     assert main(["symconv", "serve", str(base), f"--binary={fake}", *_flags(ports), *request]) == 0
@@ -224,7 +224,8 @@ def test_configs_are_written_on_request(base, fake: Path, ports, tmp_path: Path,
         *_flags(ports),
         "--allow_version_labels_for_unavailable_models=true",
         "--enable_batching=true",
-        "--extra=1",
+        f"--rest_api_num_threads={4 * max(os.cpu_count() or 1, 8)}",
+        "--grpc_max_threads=9",  # Own flags count.
         "-x",
     ]
     assert not any(Path(name).exists() for name in noted["files"])  # They were for this run only.

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +53,22 @@ class ModelServer:
         self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log, env=environment)
         try:
             for model in self._models:
-                with self.client("rest", model=model) as client:
-                    client.wait_ready(300)
-        except serving.ServingError as error:
-            log = self.log()
+                self._wait(model)
+        except BaseException:
             self.__exit__()
-            raise AssertionError(f"the server is not ready: {error}\n{log[-4000:]}") from error
+            raise
         return self
+
+    def _wait(self, model: str, seconds: float = 300) -> None:
+        end = time.monotonic() + seconds
+        with self.client("rest", model=model) as client:
+            while True:
+                try:
+                    client.wait_ready(2)
+                    return
+                except serving.ServingError as error:
+                    if not self.alive or error.code != "DEADLINE_EXCEEDED" or time.monotonic() > end:
+                        raise AssertionError(f"the server is not ready: {error}\n{self.log()[-4000:]}") from error
 
     def __exit__(self, *error: object) -> None:
         self.process.kill()
