@@ -1,7 +1,6 @@
 """Mixins that convolve with a structured kernel: one for each kind of convolution that Keras has."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -32,9 +31,9 @@ class StructuredConv(Structured):
             "implementation": self.implementation,
         }
 
-    def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
+    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
         arguments = {**self.convolution_arguments(), "device": device}
-        return ops.plan_convolution(tuple(input_shape), self.kernel_map, self.kernel_shape, **arguments)
+        return ops.plan_convolution(input_shape, self.kernel_map, self.kernel_shape, **arguments)
 
 
 class StructuredConvTranspose(Structured):
@@ -60,7 +59,7 @@ class StructuredConvTranspose(Structured):
             implementation=self.implementation,
         )
 
-    def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
+    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
         sizes = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
         products = None if None in sizes else math.prod((*sizes, *self.kernel_shape))  # pyright: ignore
         return ops.Plan.dense(products, "transposed convolutions have no folded form")
@@ -86,9 +85,9 @@ class StructuredDepthwiseConv(Structured):
             "implementation": self.implementation,
         }
 
-    def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
+    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
         arguments = {**self.convolution_arguments(), "depthwise": True, "device": device}
-        return ops.plan_convolution(tuple(input_shape), self.kernel_map, self.kernel_shape, **arguments)
+        return ops.plan_convolution(input_shape, self.kernel_map, self.kernel_shape, **arguments)
 
 
 class StructuredSeparableConv(StructuredDepthwiseConv):

@@ -126,7 +126,6 @@ class Structured(_Layer):
     def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return the layer's outputs before bias and activation."""
 
-    @abc.abstractmethod
     def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
         """Return how the built layer computes inputs of a shape: densely or folded, and at what cost.
 
@@ -141,6 +140,12 @@ class Structured(_Layer):
         Raises:
             AttributeError: If the layer is not built.
         """
+        _ = self.latent  # raises for a layer that has no kernel yet
+        return self._plan(tuple(input_shape), device)
+
+    @abc.abstractmethod
+    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
+        """Work out what :meth:`plan` returns."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return ``activation(convolution(inputs) + bias)``."""

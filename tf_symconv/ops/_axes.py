@@ -1,10 +1,11 @@
 """Folding of one axis: inputs that meet tied slices of a kernel are added before the convolution.
 
 Along an axis the kernel is ``K[i] = sum_j E[i, j] z[j]``, where ``z`` is the smaller kernel and ``E`` the matrix of its
-ties. So ``sum_i K[i] x[y s + i d - p] = sum_j z[j] (A x)[y, j]`` with ``A[(y, j), t] = sum_i E[i, j] [t = y s + i d - p]``:
-one matrix with entries 0 and +-1 that holds ties, stride, dilation and padding at once. Multiplying by it is one pass over
-memory at the speed of a matrix product, and so is its gradient, multiplication by the transpose. Slices, sums and
-concatenations of the same make four to nine passes (``benchmarks/README.md`` has figures).
+ties. So ``sum_i K[i] x[y s + i d - p] = sum_j z[j] (A x)[y, j]``, where ``A[(y, j), t] = sum_i E[i, j]`` over the ``i``
+with ``t = y s + i d - p``: one matrix with entries 0 and +-1 that holds ties, stride, dilation and padding at once.
+Multiplying by it is one pass over memory at the speed of a matrix product, and so is its gradient, multiplication by
+the transpose. Slices, sums and concatenations of the same make four to nine passes (``benchmarks/README.md`` has
+figures).
 """
 
 import dataclasses
@@ -83,7 +84,8 @@ def fold(
         inputs: Any tensor of floats.
         position: The axis.
         ties: Those of the kernel along this axis.
-        stride, dilation: Those of the convolution along this axis.
+        stride: The stride of the convolution along this axis.
+        dilation: Its dilation rate.
         before: How many zeros stand before the first input.
         outputs: The number of outputs; it and ``before`` are integers, or tensors where the size is not known.
 

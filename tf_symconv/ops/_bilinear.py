@@ -82,7 +82,7 @@ def correlate(stack: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
 
 def _spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     if kernel.shape[0] == 1:
-        # The batched product of oneDNN goes wrong where its right side has a batch of ones: (b, 1, n, c) @ (1, 1, c, f).
+        # oneDNN's batched product goes wrong where its right side has a batch of ones: (b, 1, n, c) @ (1, 1, c, f).
         flat = tf.matmul(tf.reshape(points, [-1, kernel.shape[1]]), kernel[0])
         return tf.reshape(flat, [tf.shape(points)[0], 1, -1, kernel.shape[2]])
     return tf.matmul(points[:, None], kernel[None])

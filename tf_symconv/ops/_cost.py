@@ -74,7 +74,7 @@ def inputs_gradient_cost(steps: Iterable[Step], batch: int) -> float:
 
 
 def kernel_gradient_cost(steps: list[Step], batch: int, *, known: bool) -> float:
-    """Return the cost of the gradient with respect to the kernel; ``known`` says that the forward pass made the steps."""
+    """Return the cost of the gradient of the kernel; ``known`` says that the forward pass made the folded inputs."""
     own = sum(step.kernel_gradient(batch) for step in steps)
     before = [] if known else steps[: next(i for i, step in enumerate(steps) if step.kernel)]
     return own + forward_cost(before, batch)

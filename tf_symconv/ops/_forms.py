@@ -1,6 +1,6 @@
 """The forms in which a convolution with tied slices can be computed, and what each costs.
 
-A form computes ``sum_i K[i] x[...]`` from the inputs and the smaller kernel. Its steps tell the cost model what it does.
+A form computes the convolution from the inputs and the smaller kernel. Its steps tell the cost model what it does.
 """
 
 import abc
@@ -166,8 +166,8 @@ def _convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int]
 class Strided(Form):
     """Some axes are folded; a convolution with the smaller kernel steps over the folded values of each output.
 
-    An axis whose kernel is a small one repeated is summed over the repeats instead (a box sum), and the small kernel moves
-    over it as it would.
+    An axis whose kernel is a small one repeated is summed over the repeats instead (a box sum), and the small kernel
+    moves over it as it would.
     """
 
     def __init__(self, problem: Problem, ties: Sequence[Ties], folded: Sequence[bool]) -> None:
@@ -230,11 +230,8 @@ class Strided(Form):
         for axis, chosen in enumerate(self.folded):
             size = of.axes[axis].size or 1
             if self.boxes[axis]:
-                longer = (
-                    numbers
-                    // size
-                    * ((of.axes[axis].outputs(size) - 1) * of.axes[axis].stride + self.ties[axis].reduced)
-                )
+                reach = (of.axes[axis].outputs(size) - 1) * of.axes[axis].stride + self.ties[axis].reduced
+                longer = numbers // size * reach
                 steps.append(Step(longer * min(size, LONGEST), numbers, longer))
             elif chosen:
                 steps.append(self._fold_step(axis, numbers))
@@ -268,8 +265,8 @@ class _Products(Form):
 
     def _stacked(self, kernel: tf.Tensor) -> tf.Tensor:
         """Return the smaller kernel as a stack over rows, shape ``(m, m * channels, filters)``."""
-        down, across, channels, filters = kernel.shape
-        return tf.reshape(kernel, (down, across * channels, filters))
+        down, _, _, filters = kernel.shape
+        return tf.reshape(kernel, (down, -1, filters))
 
 
 @final
@@ -342,9 +339,8 @@ def forms_of(problem: Problem, ties: Sequence[Ties], always: Sequence[bool] | No
         chosen = {axis for bit, axis in enumerate(tied) if subset >> bit & 1}
         found.append(Strided(problem, ties, [axis in chosen for axis in range(len(ties))]))
     whole = all(axis.size is not None and axis.size <= 2 * LONGEST for axis in problem.axes)
-    if len(tied) == len(ties) == 2 and problem.groups == 1 and whole:
-        if all(axis.outputs(axis.size or 0) > 0 for axis in problem.axes):
-            found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
+    if len(tied) == len(ties) == 2 and problem.groups == 1 and whole and problem.points > 0:
+        found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
     return found
 
 

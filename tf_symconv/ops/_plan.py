@@ -94,8 +94,8 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
 
     Args:
         schemes: The dense scheme, then the folded ones.
-        implementation: ``"dense"``; ``"folded"``: the cheapest of the folded schemes, the dense one where there is none;
-            ``"auto"``: the cheapest by the cost model, on a CPU and for sizes that are known, else the dense one.
+        implementation: ``"dense"``; ``"folded"``: the cheapest of the folded schemes, the dense one where there is
+            none; ``"auto"``: the cheapest by the cost model, on a CPU and for sizes that are known, else the dense one.
         batch: The number of examples; None where it is known only at run time.
         device: ``"CPU"``, ``"GPU"``, ...; by default what TensorFlow sees.
     """
@@ -160,7 +160,8 @@ def _pull_back(scheme: Scheme, inputs: tf.Tensor, latent: tf.Tensor, dy: tf.Tens
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(source)
         outputs = scheme.run(source, latent) if wanted == "inputs" else scheme.run(inputs, source)
-    return tape.gradient(outputs, source, output_gradients=dy)
+    gradients: Any = tape.gradient(outputs, [source], output_gradients=[dy])
+    return gradients[0]
 
 
 def _forward(scheme: Scheme, batch: int) -> float:

@@ -83,8 +83,8 @@ def twin_schemes_of(
 
     def run_dense(inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
         kernel = tf.cast(kernel_map.expand(latent, kernel_shape), inputs.dtype)
-        both = [dense(inputs, one) for one in (kernel, tf.reverse(kernel, list(flipped_axes)))]
-        return reduce_twins(*both, reduction, "channels_last")
+        flipped = tf.reverse(kernel, list(flipped_axes))
+        return reduce_twins(dense(inputs, kernel), dense(inputs, flipped), reduction, "channels_last")
 
     schemes = [_scheme(dense.name, run_dense, [dense, dense], reducing)]
     sign_choices = list(itertools.product((1, -1), repeat=len(flipped_axes)))

@@ -52,7 +52,7 @@ def convolution(
         ValueError: If the implementation is not known.
     """
     choice = _choose(
-        inputs.shape,
+        inputs.shape.as_list(),
         kernel_map,
         kernel_shape,
         strides=strides,
@@ -85,8 +85,16 @@ def plan_convolution(
 
     Args:
         input_shape: The shape of the inputs, the batch size first; None for sizes that are not known.
-        kernel_map, kernel_shape, strides, padding, dilations, groups, data_format, implementation: As there.
-        flipped_axes, reduction: As in :func:`twin_convolution`; given, the plan is that function's.
+        kernel_map: The rule from the latent to the kernel.
+        kernel_shape: As in that function.
+        strides: One stride per spatial axis.
+        padding: ``"valid"``, ``"same"``, or in 1-D ``"causal"``.
+        dilations: One dilation rate per spatial axis.
+        groups: The number of channel groups.
+        data_format: ``"channels_last"`` or ``"channels_first"``.
+        implementation: ``"auto"``, ``"dense"`` or ``"folded"``.
+        flipped_axes: Where given, the plan is that of :func:`twin_convolution` with these axes.
+        reduction: The reduction of the twins.
         depthwise: Whether the plan is that of :func:`depthwise_convolution`.
         device: ``"CPU"`` or ``"GPU"``; by default what TensorFlow sees.
 
@@ -240,7 +248,7 @@ def depthwise_convolution(
         ValueError: If the implementation is not known.
     """
     choice = _choose(
-        inputs.shape,
+        inputs.shape.as_list(),
         kernel_map,
         kernel_shape,
         strides=strides,
@@ -294,7 +302,7 @@ def twin_convolution(
         ValueError: If the implementation or the reduction is not known.
     """
     choice = _choose(
-        inputs.shape,
+        inputs.shape.as_list(),
         kernel_map,
         kernel_shape,
         strides=strides,

@@ -1,0 +1,103 @@
+"""The choice between dense and folded, and what a layer tells of it."""
+
+from typing import Any
+
+import keras
+import pytest
+import tensorflow as tf
+
+from tf_symconv import kernels, layers, modules, ops
+
+
+def plan(symmetry: str, size: int, channels: tuple[int, int], kernel: int = 5, **options: Any) -> ops.Plan:
+    arguments = {"strides": (1, 1), "dilations": (1, 1), "padding": "same", "device": "CPU", **options}
+    batch = arguments.pop("batch", 8)
+    shape = (kernel, kernel, *channels)
+    return ops.plan_convolution((batch, size, size, channels[0]), kernels.get(symmetry), shape, **arguments)
+
+
+def test_large_mirrored_kernels_fold_and_small_work_stays_dense() -> None:
+    large = plan("hv", 56, (128, 128), 7)
+    assert large.implementation == "folded"
+    assert large.forward_cost is not None
+    assert large.forward_cost < 0.7
+    small = plan("hv", 8, (4, 4), 3)
+    assert (small.implementation, small.multiplications) == ("dense", small.dense_multiplications)
+
+
+def test_multiplications_counted_by_hand() -> None:
+    found = plan("v", 32, (64, 64), 5, implementation="folded")
+    assert found.dense_multiplications == 32 * 32 * 25 * 64 * 64
+    # Three rows of five, and a folding matrix of 3 * 32 by 32 for each of the 32 * 64 columns.
+    assert found.multiplications == 32 * 32 * 15 * 64 * 64 + 96 * 32 * 32 * 64
+
+
+def test_gradients_are_chosen_apart() -> None:
+    first_layer = plan("hv", 56, (3, 64), 7, batch=16)
+    assert first_layer.inputs_gradient != "dense"
+    assert first_layer.training_cost is not None
+    assert first_layer.training_cost < 0.75
+
+
+def test_what_keeps_a_layer_dense() -> None:
+    assert plan("hv", 56, (128, 128), 7, implementation="dense").implementation == "dense"
+    assert "GPU" in plan("hv", 56, (128, 128), 7, device="GPU").reason
+    assert plan("c4", 16, (8, 8), 5, implementation="folded").implementation == "folded"
+    free = ops.plan_convolution(
+        (8, 16, 16, 8), kernels.Free(), (3, 3, 8, 8), strides=(1, 1), dilations=(1, 1), implementation="folded"
+    )
+    assert (free.implementation, free.reason) == ("dense", "the structure has no folded form")
+    unknown = ops.plan_convolution(
+        (None, None, None, 8), kernels.Mirror("v"), (3, 3, 8, 8), strides=(1, 1), dilations=(1, 1), device="CPU"
+    )
+    assert unknown.implementation == "dense"
+    assert unknown.dense_multiplications is None
+
+
+def test_an_unknown_batch_must_pay_at_one_and_at_many() -> None:
+    unknown = plan("hv", 56, (128, 128), 7, batch=None)
+    assert unknown.implementation == "folded"
+    assert plan("hv", 8, (16, 16), 5, batch=None).implementation == "dense"
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.SymmetricConv2D(4, 5, symmetry="hv"),
+        layers.SymmetricConv2DTranspose(4, 5, symmetry="hv"),
+        layers.SymmetricDepthwiseConv2D(5, symmetry="hv"),
+        layers.SymmetricSeparableConv2D(4, 5, symmetry="hv"),
+        layers.TwinFlipConv2D(4, 5),
+        layers.FlipBankConv2D(4, 5, symmetry={"hv": 4}),
+        layers.TiledConv2D(4, (1, 5), multiples=(5, 1)),
+        layers.GroupConv2D(8, 5, group="d4"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_every_layer_has_a_plan(layer: Any) -> None:
+    with pytest.raises((AttributeError, ValueError), match="built"):
+        layer.plan((1, 16, 16, 3))
+    layer.build((None, 16, 16, 3))
+    found = layer.plan((1, 16, 16, 3), device="CPU")
+    assert found.dense_multiplications > 0
+    assert found.implementation in ("dense", "folded")
+
+
+def test_overriding_changes_no_weights_and_hardly_any_numbers() -> None:
+    inputs = tf.random.stateless_normal((2, 16, 16, 8), (1, 2))
+    made = {}
+    for implementation in ops.IMPLEMENTATIONS:
+        keras.utils.set_random_seed(3)
+        layer = layers.SymmetricConv2D(8, 5, symmetry="hv", padding="same", implementation=implementation)
+        made[implementation] = (layer(inputs), layer.get_weights())
+    for implementation in ("auto", "folded"):
+        outputs, weights = made[implementation]
+        assert [w.shape for w in weights] == [w.shape for w in made["dense"][1]]
+        tf.debugging.assert_near(outputs, made["dense"][0], atol=1e-5)
+
+
+def test_unknown_implementations_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"implementation must be one of auto, dense, folded\. Received: .*'fast'"):
+        layers.SymmetricConv2D(4, 3, symmetry="v", implementation="fast")
+    with pytest.raises(ValueError, match="implementation must be one of"):
+        modules.SymmetricConv2D(4, 3, symmetry="v", implementation="fast")
