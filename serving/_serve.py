@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -132,6 +133,7 @@ def serve(
     further: Sequence[str] = (),
     wait: float = 300.0,
     on_ready: Callable[[str], None] = lambda news: None,
+    dry_run: bool = False,
 ) -> int:
     """Run a server until it ends, and pass signals on to it.
 
@@ -145,6 +147,7 @@ def serve(
         further: flags that are passed on.
         wait: seconds until the model must be AVAILABLE.
         on_ready: called with one line when it is.
+        dry_run: whether to call ``on_ready`` with the command line, and not run it.
 
     Returns:
         The exit status of the server, 128 plus the signal's number if a signal ended it.
@@ -158,14 +161,16 @@ def serve(
         raise ServeError(f"no version to serve: {base} must hold directories with numbers for names, each a SavedModel")
     if port == rest_port:
         raise ServeError(f"gRPC and REST must have ports of their own. Received: {port} twice")
-    for one in (port, rest_port):
+    for one in () if dry_run else (port, rest_port):
         _require_free(one)
     flags, names = _flags(base, name, port, rest_port, configs)
     flags = [flag for flag in flags if not any(each.startswith(f"{flag.partition('=')[0]}=") for each in further)]
     directories = [base, configs.directory.resolve()]
-    return _stay(
-        [*server.command([*flags, *further], [port, rest_port], directories)], names, port, rest_port, wait, on_ready
-    )
+    command = server.command([*flags, *further], [port, rest_port], directories)
+    if dry_run:
+        on_ready(shlex.join(command))
+        return 0
+    return _stay(command, names, port, rest_port, wait, on_ready)
 
 
 def _flags(base: Path, name: str, port: int, rest_port: int, configs: Configs) -> tuple[list[str], list[str]]:

@@ -248,6 +248,20 @@ def test_configs_that_are_there_are_used(base, fake: Path, ports, tmp_path: Path
     assert "models.config is there already; symconv promote moves its labels" in capfd.readouterr().err
 
 
+def test_a_dry_run_writes_and_prints(base, fake: Path, ports, tmp_path: Path, capfd) -> None:
+    configs = tmp_path / "configs"
+    command = ["symconv", "serve", str(base), f"--binary={fake}", *_flags(ports), "--monitoring", "--dry_run"]
+    assert main([*command, f"--config_dir={configs}"]) == 0
+    out, err = capfd.readouterr()
+    flags = [*_flags(ports), "--model_name=model", f"--model_base_path={base}"]
+    assert out.split() == [str(fake), *flags, f"--monitoring_config_file={configs / 'monitoring.config'}"]
+    assert err == ""
+    assert [path.name for path in configs.iterdir()] == ["monitoring.config"]
+    assert not (tmp_path / "note").exists()
+    assert main([*command, "--config_dir="]) == 1
+    assert "--dry_run needs --config_dir" in capfd.readouterr().err
+
+
 def _start(base: Path, fake: Path, ports: tuple[int, int], variables: Mapping[str, str]) -> subprocess.Popen[str]:
     script = "import sys; from tf_symconv.cli import main; sys.exit(main(['symconv', 'serve', *sys.argv[1:]]))"
     return subprocess.Popen(

@@ -17,7 +17,6 @@ from tests.serving import served_models
 from tests.serving.stand_in import StandIn
 from tf_symconv import serving
 from tf_symconv.serving import _client
-from tf_symconv.serving._transport import ModelSpec, parse_target
 
 BOTH = pytest.mark.parametrize("way", ["rest", "grpc"])
 
@@ -288,6 +287,30 @@ def test_many_threads_share_a_client(client: serving.Client, model: keras.Model,
     assert server.calls["metadata"] == 1
 
 
+def test_more_clients_than_the_server_has_threads(base: Path, model: keras.Model) -> None:
+    images = served_models.images(48)
+    config = model_server_config_pb2.ModelServerConfig()
+    config.model_config_list.config.add(name="model", base_path=str(base))
+    with StandIn(config, threads=2) as server, ThreadPoolExecutor(48) as pool:
+        start = threading.Barrier(48)
+        with serving.Client(server.targets["grpc"], timeout=60, retries=200) as client:
+            client.metadata()
+            server.faults.extend([0.02] * 48)  # So that they meet.
+
+            def ask(index: int) -> np.ndarray:
+                start.wait()
+                return client.predict(images[index : index + 1])["probabilities"][0]
+
+            answers = list(pool.map(ask, range(48)))
+        np.testing.assert_allclose(answers, model.predict(images, verbose=0), rtol=1e-5)
+        with serving.Client(server.targets["grpc"], retries=0) as client:
+            client.metadata()
+            server.faults.extend([0.02] * 48)
+            refused = [pool.submit(ask, index) for index in range(48)]
+            codes = {error.code for future in refused if isinstance(error := future.exception(), serving.ServingError)}
+    assert codes == {"RESOURCE_EXHAUSTED"}
+
+
 @BOTH
 def test_waiting_for_a_server_that_comes_later(base: Path, way: str) -> None:
     config = model_server_config_pb2.ModelServerConfig()
@@ -384,43 +407,3 @@ def test_a_closed_client_says_so(server: StandIn) -> None:
     client.close()
     with pytest.raises(serving.ServingError, match="closed"):
         client.metadata()
-
-
-@pytest.mark.parametrize(
-    ("target", "want"),
-    [
-        ("localhost:8500", (False, "localhost:8500", False, True, None)),
-        ("grpc://host", (False, "host:8500", False, False, None)),
-        ("grpcs://host:1/", (False, "host:1", True, False, None)),
-        ("[::1]:9", (False, "[::1]:9", False, True, None)),
-        ("http://127.0.0.1:8501", (True, "http://127.0.0.1:8501", False, True, None)),
-        ("HTTPS://host/a/b/", (True, "https://host/a/b", True, False, None)),
-        ("http://h:1/v1/models/m%20n", (True, "http://h:1", False, False, ModelSpec("m n"))),
-        ("http://h/p/v1/models/m/versions/3", (True, "http://h/p", False, False, ModelSpec("m", 3))),
-    ],
-)
-def test_targets(target: str, want: tuple[Any, ...]) -> None:
-    found = parse_target(target)
-    assert (found.rest, found.address, found.secure, found.loopback, found.spec) == want
-
-
-@pytest.mark.parametrize(
-    "target", ["", "host", "http://", "ftp://host:1", "host:port", "grpc://h:1/path", "http://h?q", "host:1:2"]
-)
-def test_other_targets_are_refused(target: str) -> None:
-    with pytest.raises(ValueError, match="a target must be"):
-        serving.Client(target)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"version": 1, "label": "a"}, "a version or a label"),
-        ({"version": 0}, "version must be 1 or more"),
-        ({"timeout": 0}, "timeout must be above 0"),
-        ({"retries": -1}, "retries must be 0 or more"),
-    ],
-)
-def test_arguments_are_checked(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        serving.Client("http://localhost:1", **arguments)

@@ -43,6 +43,12 @@ flags.DEFINE_string(
     "Default: a temporary one.",
     flag_values=FLAGS,
 )
+flags.DEFINE_boolean(
+    "dry_run",
+    False,
+    "Write the config files to --config_dir, print the command line of the server, and end.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_float("wait", 300.0, "Seconds until the model must be available.", 0.001, flag_values=FLAGS)
 
 
@@ -50,6 +56,8 @@ def run(arguments: Sequence[str]) -> int:
     """Serve the versions in ``arguments[0]`` and return the exit status of the server."""
     if len(arguments) < 1 or not all(argument.startswith("-") for argument in arguments[1:]):
         raise CommandError(f"symconv serve takes one BASE_DIR, and flags behind --. Received: {' '.join(arguments)!r}")
+    if FLAGS.dry_run and not FLAGS.config_dir:
+        raise CommandError("--dry_run needs --config_dir, where the config files stay")
     labels = _labels(FLAGS.labels or [])
     batching = {"max_batch_size": FLAGS.max_batch_size, "batch_timeout_micros": FLAGS.batch_timeout_micros}
     try:
@@ -68,6 +76,7 @@ def run(arguments: Sequence[str]) -> int:
                 further=arguments[1:],
                 wait=FLAGS.wait,
                 on_ready=lambda news: print(news, flush=True),
+                dry_run=FLAGS.dry_run,
             )
     except (OSError, ServeError, ValueError) as error:
         raise CommandError(str(error)) from error
