@@ -4,6 +4,7 @@ Run: python -m docs.conversion_table (it needs the extra ``test``). A test recom
 """
 
 import contextlib
+import inspect
 import io
 import re
 import warnings
@@ -68,10 +69,10 @@ def onnx(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     return run
 
 
-def outcome(convert: Callable[..., Any], case: Case, plain: bool = False) -> str:
+def outcome(convert: Callable[..., Any], case: Case, plain: bool = False, **changes: Any) -> str:
     """Return what becomes of a model of one layer, or of its plain form."""
     keras.utils.set_random_seed(3)
-    model = case.make_model()
+    model = case.make_model(**changes)
     inputs = case.inputs()
     wanted = np.asarray(model(inputs, training=False))
     try:
@@ -91,11 +92,22 @@ def outcome(convert: Callable[..., Any], case: Case, plain: bool = False) -> str
 def cell(convert: Callable[..., Any], layer: type) -> str:
     """Return what becomes of all cases of a layer, and, where that is not well, of their plain forms."""
     cases = [case for case in CASES if case.layer is layer]
-    found = sorted({outcome(convert, case) for case in cases} - {YES})
+    found = {outcome(convert, case) for case in cases}
+    found |= {outcome(convert, case, implementation="folded") for case in cases if _folds(case)}
+    found = sorted(found - {YES})
     if not found:
         return YES
     plain = sorted({outcome(convert, case, plain=True) for case in cases} - {YES})
     return f"{', '.join(found)}; its plain form: {', '.join(plain) or YES}"
+
+
+def _folds(case: Case) -> bool:
+    """Return whether a case has a folded form."""
+    if "implementation" not in inspect.signature(case.layer).parameters or not hasattr(case.layer, "plan"):
+        return False
+    layer = case.make(implementation="folded")
+    layer.build((None, *case.input_shape))
+    return layer.plan((None, *case.input_shape)).implementation == "folded"
 
 
 def layers() -> list[type]:

@@ -1,9 +1,14 @@
 """The table of conversions in the documentation says what is so: every row is computed again."""
 
+import contextlib
+import io
+
+import keras
 import pytest
+import tensorflow as tf
 
 from docs import conversion_table as table
-from tf_symconv import layers
+from tf_symconv import layers, models
 
 PAGE = {row[0].strip("`"): row[1:] for row in table.rows_of(table.PAGE.read_text())}
 rows = pytest.mark.parametrize("layer", table.layers(), ids=lambda layer: layer.__name__)
@@ -36,3 +41,35 @@ def test_a_model_that_answers_otherwise_differs():
     assert table.outcome(lambda model: lambda x: 1 / 0, case) == "does not run"
     assert table.outcome(lambda model: 1 / 0, case) == "does not convert"
     assert table.outcome(lambda model: lambda x: model(x).numpy(), case) == table.YES
+
+
+def _litert_operations(model):
+    with contextlib.redirect_stdout(io.StringIO()):
+        flat = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    interpreter = table._interpreter(flat)
+    interpreter.allocate_tensors()
+    return [operation["op_name"] for operation in interpreter._get_ops_details()]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.SymmetricConv2D(4, 5, symmetry={"d4": "50%"}, implementation="dense"),
+        layers.GroupConv2D(8, 3, group="c4", implementation="dense"),
+        layers.SpectralConv2D(4, 4),
+    ],
+)
+def test_nothing_of_the_structure_is_left_to_compute(layer):
+    structured, plain = (
+        keras.Sequential([keras.Input((8, 8, 2)), each]) for each in (layer, keras.layers.Conv2D(4, 3))
+    )
+    assert _litert_operations(structured) == _litert_operations(plain)
+
+
+def test_the_plain_form_of_a_folded_layer_is_one_convolution():
+    layer = layers.SymmetricConv2D(4, 5, implementation="folded")
+    model = keras.Sequential([keras.Input((8, 8, 2)), layer])
+    operations = _litert_operations(models.materialize(model))
+    assert operations.count("CONV_2D") == 1
+    assert set(operations) <= {"CONV_2D", "DELEGATE"}
+    assert "BATCH_MATMUL" in _litert_operations(model)
