@@ -12,7 +12,7 @@ from typing import Any, final
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
-from tf_symconv.ops._axes import LONGEST, Axis, fold, folding_matrix, matmul_along, sizes
+from tf_symconv.ops._axes import LONGEST, Axis, box_sum, fold, folding_matrix, matmul_along, sizes
 from tf_symconv.ops._bilinear import contract, spread
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import dense_convolution
@@ -104,12 +104,15 @@ class Form(abc.ABC):
         )
 
     def _fold(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
-        of = self.problem.axes[axis]
+        of, ties = self.problem.axes[axis], self.ties[axis]
+        plain = set(ties.columns) == {0} and set(ties.signs) == {1} and of.stride == of.dilation == 1
+        if plain and len(self.ties) == 2 and of.padding != "causal":
+            return box_sum(inputs, axis + 1, ties.size, of.padding)
         size = sizes(inputs)[axis + 1]
         return fold(
             inputs,
             axis + 1,
-            self.ties[axis],
+            ties,
             stride=of.stride,
             dilation=of.dilation,
             before=of.before(size),
