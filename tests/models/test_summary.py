@@ -90,14 +90,21 @@ def test_open_sizes_are_not_known():
 def test_the_text_is_a_table_and_the_dict_is_json():
     table = models.summary(network())
     lines = str(table).split("\n")
-    assert (
-        lines[0] == "Model 'network'" and lines[1].split()[0] == "layer" and lines[1].split()[-1] == "multiplications"
-    )
-    assert lines[3].split() == [*("lift", "GroupConv2D", "group=c4", "(8,", "8,", "8)"), "38", "152", "9,216"]
-    assert lines[-2].split() == ["total", *(f"{n:,}" for n in (table.free, table.effective, table.multiplications))]
+    assert lines[0] == "Model 'network'" and lines[1].split()[0] == "layer"
+    assert lines[1].endswith("multiplications  as planned")
+    assert lines[3].split() == [*("lift", "GroupConv2D", "group=c4", "(8,", "8,", "8)"), "38", "152", "9,216", "9,216"]
+    totals = (table.free, table.effective, table.multiplications, table.planned)
+    assert lines[-2].split() == ["total", *(f"{n:,}" for n in totals)]
     assert lines[-1].startswith(f"{table.free / table.effective:.1%}")
     again = json.loads(json.dumps(table.to_dict()))
     assert again["free"] == table.free and again["rows"][0]["output_shape"] == [None, 8, 8, 8]
+
+
+def test_folded_layers_take_fewer_products_than_dense_ones():
+    conv = layers.SymmetricConv2D(4, 5, symmetry="v", padding="same", implementation="folded", name="conv")
+    row = models.summary(keras.Sequential([keras.Input((8, 8, 2)), conv])).rows[0]
+    assert row.multiplications == 64 * 25 * 2 * 4
+    assert row.planned == 64 * 15 * 2 * 4 + 24 * 8 * 8 * 2  # three rows of five, and the folding matrix
 
 
 def test_rich_shows_the_same():

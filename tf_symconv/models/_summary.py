@@ -20,7 +20,7 @@ _CONVOLUTIONS = (
 )
 _TWINS = (layers.TwinFlipConv1D, layers.TwinFlipConv2D, layers.TwinFlipConv3D)
 _GROUP_POINTWISE = (layers.GroupBatchNormalization, layers.GroupLayerNormalization)
-_HEADERS = ("layer", "type", "structure", "output shape", "free", "effective", "multiplications")
+_HEADERS = ("layer", "type", "structure", "output shape", "free", "effective", "multiplications", "as planned")
 
 
 @final
@@ -38,6 +38,7 @@ class SummaryRow:
             channel.
         multiplications: How many its convolution or matrix product takes for one example with the full kernel, summed
             over the calls of the layer; 0 for other layers, None where a size is not known.
+        planned: The same as the layer's plan has it, where convolutions fold; see ``layer.plan``.
         calls: How often the model calls it.
     """
 
@@ -48,6 +49,7 @@ class SummaryRow:
     free: int
     effective: int
     multiplications: int | None
+    planned: int | None
     calls: int = 1
 
 
@@ -77,24 +79,29 @@ class ModelSummary:
     @property
     def multiplications(self) -> int | None:
         """The multiplications of all convolutions and Dense layers for one example; None if one is not known."""
-        each = [row.multiplications for row in self.rows]
-        return None if None in each else sum(number or 0 for number in each)
+        return _total([row.multiplications for row in self.rows])
+
+    @property
+    def planned(self) -> int | None:
+        """The same as the layers' plans have it."""
+        return _total([row.planned for row in self.rows])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as numbers, strings, lists and dicts, ready for JSON."""
         rows = [{**dataclasses.asdict(row), "output_shape": list(row.output_shape)} for row in self.rows]
-        totals = {name: getattr(self, name) for name in ("free", "effective", "multiplications")}
+        totals = {name: getattr(self, name) for name in ("free", "effective", "multiplications", "planned")}
         return {"name": self.name, "rows": rows, **totals}
 
     def _cells(self) -> list[tuple[str, ...]]:
         cells = [
             (
                 *(row.name, row.type, row.structure, _shape(row.output_shape)),
-                *map(_number, (row.free, row.effective, row.multiplications)),
+                *map(_number, (row.free, row.effective, row.multiplications, row.planned)),
             )
             for row in self.rows
         ]
-        return [*cells, ("total", "", "", "", *map(_number, (self.free, self.effective, self.multiplications)))]
+        totals = map(_number, (self.free, self.effective, self.multiplications, self.planned))
+        return [*cells, ("total", "", "", "", *totals)]
 
     def __str__(self) -> str:
         cells = [_HEADERS, *self._cells()]
@@ -171,16 +178,20 @@ def summary(model: keras.Model) -> ModelSummary:
         elif isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer):
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten((args, spec)) if hasattr(tensor, "shape")]
             outputs = tuple(keras.tree.flatten(spec)[0].shape)
-            products = _times(steps, _multiplications(layer, shapes[0], outputs))
+            full = _multiplications(layer, shapes[0], outputs)
+            products, planned = _times(steps, full), _times(steps, _planned(layer, shapes[0], full))
             if id(layer) in rows:
                 known = rows[id(layer)]
-                both = None if products is None or known.multiplications is None else products + known.multiplications
-                rows[id(layer)] = dataclasses.replace(known, multiplications=both, calls=known.calls + 1)
+                rows[id(layer)] = dataclasses.replace(
+                    known,
+                    multiplications=_total([known.multiplications, products]),
+                    planned=_total([known.planned, planned]),
+                    calls=known.calls + 1,
+                )
             else:
                 weights = (layer.count_params(), _effective(layer))
-                rows[id(layer)] = SummaryRow(
-                    name, type(layer).__name__, _structure(layer), outputs, *weights, multiplications=products
-                )
+                described = (name, type(layer).__name__, _structure(layer), outputs)
+                rows[id(layer)] = SummaryRow(*described, *weights, products, planned)
         return spec
 
     walk(model, [keras.KerasTensor(tensor.shape, tensor.dtype) for tensor in model.inputs], visit)
@@ -244,8 +255,23 @@ def _multiplications(layer: Any, inputs: Sequence[int | None], outputs: Sequence
     return 0
 
 
+def _planned(layer: Any, inputs: Sequence[int | None], full: int | None) -> int | None:
+    """Return the multiplications for one example as the layer plans them."""
+    if full is None or not hasattr(layer, "plan"):
+        return full
+    plan = layer.plan(tuple(inputs))
+    if plan.multiplications is None or plan.dense_multiplications is None:
+        return full
+    return full - plan.dense_multiplications + plan.multiplications
+
+
 def _positions(layer: Any, shape: Sequence[int | None]) -> int | None:
     return _product(shape[1:-1] if layer.data_format == "channels_last" else shape[2:])
+
+
+def _total(numbers: Sequence[int | None]) -> int | None:
+    """Return the sum of numbers, None if one is not known."""
+    return None if None in numbers else sum(number or 0 for number in numbers)
 
 
 def _product(sizes: Sequence[int | None]) -> int | None:
