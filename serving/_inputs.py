@@ -109,11 +109,15 @@ class Reader:
         self._array_target = _target(signatures, default)
         self._image_target = _target(signatures, by_bytes)
 
+    def decodes(self, files: Iterable[Path]) -> bool:
+        """Whether some of the files are images that are decoded here, by TensorFlow."""
+        return self._image_target[2].dtype != STRING and any(map(_is_image, files))
+
     def batches(self, files: Iterable[Path]) -> Iterator[Batch]:
         """Read the files and yield batches in their order."""
         waiting: list[tuple[Row, np.ndarray]] = []
         for file in files:
-            is_image = file.suffix.lower() in IMAGES
+            is_image = _is_image(file)
             try:
                 found = self._image(file) if is_image else None
                 arrays = None if is_image else self._array(file)
@@ -160,6 +164,10 @@ class Reader:
         if not len(array):
             raise InputError("the array holds no example")
         return array
+
+
+def _is_image(file: Path) -> bool:
+    return file.suffix.lower() in IMAGES
 
 
 def _target(signatures: dict[str, Signature], name: str) -> tuple[str, str, TensorSpec]:

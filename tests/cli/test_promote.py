@@ -1,5 +1,7 @@
 """symconv promote: what it prints, what it changes, and its mistakes. tests/serving/test_labels.py has the rest."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,14 @@ def test_the_file_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> Non
     )
     assert main(["symconv", "promote", str(config), "--label=old", "--from=previous-stable"]) == 0
     assert capsys.readouterr().out.startswith("digits: old is version 1; ")
+
+
+def test_nothing_else_is_said(config: Path) -> None:
+    """Where TensorFlow is imported for the first time, it logs."""
+    script = "import sys; from tf_symconv.cli import main; sys.exit(main(['symconv', 'promote', sys.argv[1]]))"
+    done = subprocess.run([sys.executable, "-c", script, str(config)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2
 
 
 def test_a_server_reloads(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

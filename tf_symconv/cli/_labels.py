@@ -1,12 +1,15 @@
 """What symconv promote and symconv rollback have in common."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
 
 from tf_symconv.cli import CommandError
+from tf_symconv.cli._quiet import quiet_stderr
 from tf_symconv.serving import LabelError, Move, ServingError
+from tf_symconv.serving._api import protocol
 
 __all__ = ["define_flags", "move"]
 
@@ -34,6 +37,8 @@ def move(name: str, arguments: Sequence[str], values: flags.FlagValues, call: Ca
     """Move the label by ``call`` and print what has moved."""
     if len(arguments) != 1:
         raise CommandError(f"symconv {name} takes one MODEL_CONFIG. Received: {len(arguments)} arguments")
+    with quiet_stderr(), contextlib.suppress(ImportError):
+        protocol("config.model_server_config_pb2")  # imports TensorFlow
     options = {key: values[key].value for key in ("version", "label", "target", "timeout")}
     try:
         moved = call(arguments[0], model=values["name"].value, **options, **more)

@@ -6,6 +6,7 @@ serving_default. Inputs that cannot be read or are refused get one line each on 
 """
 
 import collections
+import importlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
@@ -57,6 +58,9 @@ def run(arguments: Sequence[str]) -> int:
         bar = Progress(*_columns(), console=console, disable=not any(Path(path).is_dir() for path in paths))
         with client, writer(FLAGS.format, FLAGS.output, FLAGS.classes or [], FLAGS.top) as rows:
             reader = Reader(dict(client.metadata().signatures), FLAGS.signature, FLAGS.batch_size, FLAGS.scale)
+            if reader.decodes(files):
+                with quiet_stderr():
+                    importlib.import_module("tensorflow")
             failures = 0
             with bar:
                 task = bar.add_task("predict", total=len(files))
