@@ -20,6 +20,7 @@ _KERNEL_AXES = {
     "Conv3DBackpropInputV2": (-2,),
     "DepthwiseConv2dNative": (-2, -1),
     "MatMul": (-1,),
+    "BatchMatMulV2": (-1,),
 }
 _TYPES = (tf.float32.as_datatype_enum, tf.float64.as_datatype_enum)
 
@@ -38,16 +39,20 @@ def fold_affine(flat: Flat) -> Flat:
 
 @dataclasses.dataclass
 class _Chain:
-    """What happens to the channels after a convolution: ``scale * outputs + offset``."""
+    """What happens to the channels after a convolution: ``scale * outputs + offset``.
+
+    ``mixed`` tells that places of the image are combined meanwhile, which offsets before that would not survive.
+    """
 
     scale: np.ndarray
     offset: np.ndarray
     steps: list[Any] = dataclasses.field(default_factory=list)
+    mixed: bool = False
 
 
 def _fold(graph: "_Graph", node: Any) -> None:
     kernel = graph.value(node.input[1])
-    transposed = "transpose_b" in node.attr and node.attr["transpose_b"].b
+    transposed = any(name in node.attr and node.attr[name].b for name in ("transpose_b", "adj_y"))
     if kernel is None or transposed or not _channels_last(node) or node.attr["T"].type not in _TYPES:
         return
     axes = _KERNEL_AXES[node.op]
@@ -56,7 +61,7 @@ def _fold(graph: "_Graph", node: Any) -> None:
     at = node.name
     while (step := graph.only_user(at)) is not None and _take(graph, step, at, chain):
         at = step.name
-    if not chain.steps or (len(chain.steps) == 1 and chain.steps[0].op == "BiasAdd"):
+    if not chain.steps or (len(chain.steps) == 1 and (chain.mixed or chain.steps[0].op == "BiasAdd")):
         return
     if not (np.isfinite(chain.scale).all() and np.isfinite(chain.offset).all()):
         return
@@ -66,16 +71,23 @@ def _fold(graph: "_Graph", node: Any) -> None:
     scaled = (kernel.astype(np.float64) * chain.scale.reshape(spread)).astype(kernel.dtype)
     if not np.array_equal(scaled, kernel):
         node.input[1] = graph.add_weight(f"{node.name}/kernel", scaled)
+    offset = chain.offset.astype(kernel.dtype)
+    if chain.mixed:
+        graph.make_addition(chain.steps.pop(), offset)
+    elif offset.any():
+        graph.add_bias(node, offset)
     for step in chain.steps:
         graph.bypass(step)
-    if chain.offset.any():
-        graph.add_bias(node, chain.offset.astype(kernel.dtype))
 
 
 def _take(graph: "_Graph", step: Any, source: str, chain: _Chain) -> bool:
     """Put the step that follows ``source`` into the chain, if it acts on each channel alone."""
-    rank = graph.rank(source)
-    if _moves_no_channel(graph, step, source):
+    shape = graph.shape(source)
+    count = len(chain.scale)
+    if _moves_no_channel(graph, step, source, count):
+        return True
+    if _mixes_places(graph, step, source) and not chain.offset.any():
+        chain.mixed = True
         return True
     rule = _RULES.get(step.op)
     if (
@@ -89,8 +101,9 @@ def _take(graph: "_Graph", step: Any, source: str, chain: _Chain) -> bool:
     other = graph.value(step.input[1 - place])
     if other is None or not _channels_last(step) or (place == 1 and step.op in _ONE_WAY):
         return False
-    count = len(chain.scale)
-    if other.size not in (1, count) or (other.size > 1 and other.shape[-1] != count) or other.ndim > rank:
+    if other.size not in (1, count) or (other.size > 1 and not other.shape[-1] == shape[-1] == count):
+        return False
+    if other.ndim > len(shape):
         return False
     operand = np.broadcast_to(other.astype(np.float64).ravel(), (count,))
     chain.scale, chain.offset = rule(chain.scale, chain.offset, operand)
@@ -114,16 +127,27 @@ def _channels_last(node: Any) -> bool:
     return "data_format" not in node.attr or node.attr["data_format"].s in (b"NHWC", b"NDHWC")
 
 
-def _moves_no_channel(graph: "_Graph", step: Any, source: str) -> bool:
+def _moves_no_channel(graph: "_Graph", step: Any, source: str, channels: int) -> bool:
     """Whether a step hands on each channel as it is, be it elsewhere in the image."""
-    rank = graph.rank(source)
+    shape = graph.shape(source)
+    rank = len(shape)
     if step.op == "Squeeze":
         axes = [axis % rank for axis in step.attr["squeeze_dims"].list.i] if rank else []
         return bool(axes) and rank - 1 not in axes
     if step.op == "BatchToSpaceND" and node_of(step.input[0]) == source:
         blocks = graph.value(step.input[1])
         return blocks is not None and 1 + len(blocks) < rank
+    if step.op == "Reshape" and node_of(step.input[0]) == source:
+        last = (shape[-1:], graph.shape(step.name)[-1:])  # The channel is what varies fastest, before and after.
+        return all(size and size[0] and size[0] % channels == 0 for size in last)
     return step.op == "Identity"
+
+
+def _mixes_places(graph: "_Graph", step: Any, source: str) -> bool:
+    """Whether a step multiplies by a constant matrix from the left."""
+    if step.op != "BatchMatMulV2" or [node_of(name) for name in step.input].index(source) != 1:
+        return False
+    return graph.value(step.input[0]) is not None and not step.attr["adj_y"].b
 
 
 class _Graph:
@@ -140,7 +164,7 @@ class _Graph:
                 self._users.setdefault(node_of(name), []).append(node.name)
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(flat.graph, name="")
-        self._ranks = {op.name: op.outputs[0].shape.rank for op in graph.get_operations() if op.outputs}
+        self._shapes = {op.name: op.outputs[0].shape for op in graph.get_operations() if op.outputs}
 
     def flat(self) -> Flat:
         definition = type(self._flat.graph)()
@@ -161,8 +185,10 @@ class _Graph:
     def is_kept(self, name: str) -> bool:
         return name in self._flat.effects
 
-    def rank(self, name: str) -> int:
-        return self._ranks.get(name) or 0
+    def shape(self, name: str) -> list[int | None]:
+        """Return the shape of what a node makes; empty if even its rank is open."""
+        shape = self._shapes[name]
+        return [] if shape.rank is None else shape.as_list()
 
     def only_user(self, name: str) -> Any:
         """Return the node that alone uses another one, once."""
@@ -187,6 +213,15 @@ class _Graph:
         self._rewire(step.name, source)
         self._users[node_of(source)] = [*self._users.pop(step.name, [])]
         del self.nodes[step.name]
+
+    def make_addition(self, step: Any, offset: np.ndarray) -> None:
+        """Turn a step into the addition of an offset."""
+        source = next(name for name in step.input if self.value(name) is None)
+        kind = step.attr["T"].type
+        step.op = "AddV2"
+        step.attr.clear()
+        step.attr["T"].type = kind
+        step.input[:] = [source, self.add_weight(f"{step.name}/offset", offset)]
 
     def add_bias(self, node: Any, offset: np.ndarray) -> None:
         """Add an offset to what a node makes."""

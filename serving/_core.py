@@ -12,6 +12,7 @@ from tf_symconv.serving._baking import bake
 from tf_symconv.serving._flat import Flat, as_function, flatten
 from tf_symconv.serving._graph import Finding, Graph
 from tf_symconv.serving._model import NamedModel
+from tf_symconv.serving._reshapes import fix_reshapes
 from tf_symconv.serving._stock import implementation, stock_convolutions
 
 __all__ = ["KERNELS", "Core", "make_core"]
@@ -72,7 +73,7 @@ def make_core(model: NamedModel, kernels: str = "auto", freeze: bool | None = No
     resources = _resources(model.model, concrete)
     if kernels == "trainable":
         return Core(concrete, model.specs, _distinct([*read, *_variables(model.model)]), resources)
-    flat = fold_affine(bake(flatten(concrete)))
+    flat = fold_affine(bake(fix_reshapes(flatten(concrete))))
     captured = [variable for variable in read if _is_captured(variable, flat)]
     held = {} if _are_constants(flat, freeze) else _held(flat)
     return Core(as_function(flat, specs, held), model.specs, [*captured, *held.values()], resources)

@@ -13,6 +13,7 @@ __all__ = ["Flat", "as_function", "flatten", "needed", "node_of"]
 v1 = tf.compat.v1
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _CONTROL_FLOW = ("If", "StatelessIf", "While", "StatelessWhile", "Case", "StatelessCase")
+_IDENTITIES = ("Identity", "IdentityN", "PreventGradient", "StopGradient")
 _LOWERED = "_lower_using_switch_merge"
 
 
@@ -53,6 +54,7 @@ def flatten(concrete: Any) -> Flat:
     if any(node.op in _CALLS for node in definition.node):
         definition = _inlined(definition, [*inputs, *captures, *effects, *map(node_of, outputs.values())])
         effects = _causes(definition, effects)
+    _without_identities(definition, {*effects, *map(node_of, outputs.values())})
     return Flat(definition, inputs, outputs, captures, effects)
 
 
@@ -73,25 +75,35 @@ def _inlined(definition: Any, fetches: Iterable[str]) -> Any:
         for node in nodes:
             if node.op in _CONTROL_FLOW:
                 node.attr[_LOWERED].b = True
-    _connect_handles(inlined)
     return inlined
 
 
-def _connect_handles(definition: Any) -> None:
-    """Let what uses a variable take its handle itself, which inlined calls hand on by identities."""
-    source = {
-        node.name: node.input[0]
-        for node in definition.node
-        if node.op == "Identity" and node.attr["T"].type == tf.resource.as_datatype_enum
-    }
-    nodes = [node for node in definition.node if node.name not in source]
+def _without_identities(definition: Any, kept: set[str]) -> None:
+    """Let operations take their inputs themselves, which inlined calls and custom gradients hand on by identities."""
+    resource = tf.resource.as_datatype_enum
+    sources: dict[str, list[str]] = {}
+    for node in definition.node:
+        ordered = any(name.startswith("^") for name in node.input)
+        handle = node.op == "Identity" and node.attr["T"].type == resource
+        if node.op in _IDENTITIES and node.name not in kept and (handle or not ordered):
+            sources[node.name] = [name for name in node.input if not name.startswith("^")]
+    nodes = [node for node in definition.node if node.name not in sources]
     for node in nodes:
-        for index, name in enumerate(node.input):
-            while node_of(name) in source:
-                name = f"^{source[node_of(name)]}" if name.startswith("^") else source[node_of(name)]
-            node.input[index] = name
+        inputs = [each for name in node.input for each in _through(name, sources)]
+        data = [name for name in inputs if not name.startswith("^")]
+        node.input[:] = [*data, *dict.fromkeys(name for name in inputs if name.startswith("^"))]
     del definition.node[:]
     definition.node.extend(nodes)
+
+
+def _through(name: str, sources: Mapping[str, list[str]]) -> list[str]:
+    """Return what stands behind the identities that make a tensor, or that a control edge comes from."""
+    if node_of(name) not in sources:
+        return [name]
+    behind = sources[node_of(name)]
+    if name.startswith("^"):
+        return [each for one in behind for each in _through(f"^{node_of(one)}", sources)]
+    return _through(behind[int(name.partition(":")[2] or 0)], sources)
 
 
 def _causes(definition: Any, effects: Iterable[str]) -> list[str]:
@@ -114,6 +126,7 @@ def as_function(flat: Flat, specs: Sequence[tf.TensorSpec], variables: Mapping[s
         specs: of the inputs, in order.
         variables: what holds the weights that shall not be constants, by their placeholders.
     """
+    used = {node_of(name) for node in flat.graph.node for name in node.input}
     present = {node.name for node in flat.graph.node}
 
     def call(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -123,9 +136,13 @@ def as_function(flat: Flat, specs: Sequence[tf.TensorSpec], variables: Mapping[s
         for name, array in flat.weights.items():
             feeds[name] = variables[name].read_value() if name in variables else tf.constant(array)
         computed = {name: tensor for name, tensor in flat.outputs.items() if node_of(tensor) not in feeds}
+        definition = type(flat.graph)()
+        definition.CopyFrom(flat.graph)
+        del definition.node[:]
+        definition.node.extend(node for node in flat.graph.node if node.name not in feeds)
         results = tf.graph_util.import_graph_def(
-            flat.graph,
-            input_map={f"{name}:0": tensor for name, tensor in feeds.items() if name in present},
+            definition,
+            input_map={f"{name}:0": tensor for name, tensor in feeds.items() if name in used},
             return_elements=list(computed.values()),
             name="",
         )

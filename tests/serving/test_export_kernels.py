@@ -122,6 +122,30 @@ def test_batch_normalization_goes_into_the_layer_before_it(shape, layer):
     assert not {"Mul", "AddV2", "Sub", "Rsqrt", "RealDiv"} & set(left)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.SymmetricConv2D(8, 7, symmetry="v", padding="same", bias_initializer="ones", implementation="folded"),
+        layers.SymmetricConv2D(8, 5, symmetry="hv", padding="same", use_bias=False, implementation="folded"),
+        layers.TiledConv2D(8, (1, 5), multiples=(5, 1), padding="same", implementation="folded"),
+        layers.SymmetricConv1D(8, 7, padding="same", implementation="folded"),
+    ],
+    ids=["rows", "both", "tiled", "1d"],
+)
+def test_batch_normalization_goes_into_folded_convolutions(layer):
+    shape = (*[12] * layer.rank, 8)
+    model = keras.Sequential([keras.Input(shape), layer, normalization()])
+    x = np.random.default_rng(0).normal(size=(3, *shape)).astype("float32")
+    answer, operations = exported(model, x)
+    assert_close(answer(x), model(x))
+    left = arithmetic(operations)
+    assert left["BiasAdd"] + left["AddV2"] == 1 and not left["Mul"]
+    assert not {"Shape", "IdentityN"} & set(left)  # what gradients and open batch sizes need is gone
+    assert independent_of_inputs(operations) == []
+    other = x[:1] + 1
+    assert_close(answer(other), model(other))
+
+
 def test_normalization_after_something_else_stays():
     image = keras.Input((8, 8, 3), name="image")
     hidden = keras.layers.Conv2D(4, 3, name="conv")(image)
