@@ -5,9 +5,9 @@ kernels, one with flip banks, and group-equivariant ones (c4: quarter turns; d4:
 weights and at equal numbers of multiplications. Mean and standard deviation over several seeds land in --output_dir, as
 a picture, a table in Markdown and JSON.
 
-Without flags: the handwritten digits that ship with scikit-learn; no network is needed. Every trial that is done is
-kept: a comparison that was stopped goes on when the same command is given again, and one with more --seeds, other
---sizes or other --methods adds to it. --quick tries everything in about a minute.
+Without flags: the handwritten digits that ship with scikit-learn, 300 trials, about 20 minutes on two cores; no network
+is needed. Every trial that is done is kept: a comparison that was stopped goes on when the same command is given again,
+and one with more --seeds, other --sizes or other --methods adds to it. --quick tries everything in about a minute.
 """
 
 import importlib
