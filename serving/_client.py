@@ -291,11 +291,18 @@ class Client:
         return [{key: np.ravel(values[row]) for key, values in columns.items()} for row in range(counts[0])]
 
     def _signature(self, name: str, deadline: float) -> Signature:
-        with self._lock:  # Many threads shall not all ask at the start.
-            found = self._metadata
-            if found is None or name not in found.signatures:
-                found = self._try(lambda left: self._transport.metadata(self._spec, left), deadline)
-                self._metadata = found
+        found = self._metadata
+        if found is None or name not in found.signatures:
+            # Many threads shall not all ask at the start, nor wait for each other beyond their deadlines.
+            if not self._lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                raise ServingError("DEADLINE_EXCEEDED", "the server has not told its signatures yet")
+            try:
+                found = self._metadata
+                if found is None or name not in found.signatures:
+                    found = self._try(lambda left: self._transport.metadata(self._spec, left), deadline)
+                    self._metadata = found
+            finally:
+                self._lock.release()
         if name not in found.signatures:
             raise ServingError(
                 "INVALID_ARGUMENT", f"{found.model} has the signatures {sorted(found.signatures)}, not {name!r}"

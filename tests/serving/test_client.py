@@ -287,6 +287,17 @@ def test_many_threads_share_a_client(client: serving.Client, model: keras.Model,
     assert server.calls["metadata"] == 1
 
 
+def test_threads_do_not_wait_for_each_other_beyond_their_deadlines(server: StandIn) -> None:
+    server.faults.extend([2.0])  # The first one to ask for the signatures waits.
+    with serving.Client(server.targets["grpc"], model="digits") as client, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(client.predict, served_models.images(1))
+        while not server.calls["metadata"]:
+            time.sleep(0.01)
+        with pytest.raises(serving.ServingError, match="DEADLINE_EXCEEDED"):
+            client.predict(served_models.images(1), timeout=0.2)
+        assert first.result()["probabilities"].shape == (1, 3)
+
+
 def test_more_clients_than_the_server_has_threads(base: Path, model: keras.Model) -> None:
     images = served_models.images(48)
     config = model_server_config_pb2.ModelServerConfig()
