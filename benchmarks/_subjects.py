@@ -66,6 +66,10 @@ class Twins(keras.layers.Layer):
         self.first.build(input_shape)
         self.second.build(input_shape)
 
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        *rest, channels = self.first.compute_output_shape(input_shape)
+        return (*rest, channels * (2 if self.reduction == "concat" else 1))
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         first, second = self.first(inputs), self.second(inputs)
         if self.reduction == "concat":

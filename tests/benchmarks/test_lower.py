@@ -42,6 +42,16 @@ def test_a_training_step_takes_the_gradient_and_returns_outputs_gradient_and_wei
     assert text.count("stablehlo.convolution") == 3  # forward, and backward to inputs and weights
 
 
+@pytest.mark.parametrize("name", ["twin-concat", "twin-max", "separable", "mirror-3d", "group-d4-regular"])
+def test_forms_of_several_weights_and_axes_are_lowered_too(name, tmp_path):
+    case = Case(name, 3, 8, 8, 8, 2, "training")
+    entry = lower(case, tmp_path, Options())
+    for form, file in entry["files"].items():
+        given, taken = main_of((tmp_path / file).read_text())
+        assert [list(map(int, shape.split("x"))) for shape in given] == entry["arguments"][form]
+        assert taken[:2] == [given[-1], given[0]] and taken[2:] == given[1:-1]
+
+
 def test_weights_are_arguments_and_not_constants():
     texts = []
     for seed in (1, 2):
