@@ -108,8 +108,8 @@ def test_it_runs_and_finds_what_it_says(path, tmp_path, monkeypatch):
     notebook.cells.append(nbformat.v4.new_code_cell("if True:" + CHECKS[path.stem], id="checks"))
     work = tmp_path / "work"
     work.mkdir()
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(work)}})
-    client.execute()
+    resources = {"metadata": {"path": str(work)}}
+    NotebookClient(notebook, timeout=600, startup_timeout=180, kernel_name="python3", resources=resources).execute()
 
     kinds = {kind for output in last.outputs for kind in output.get("data", {})}
     assert kinds & {"image/png", "text/markdown", "text/html"}, "the last cell shows a plot or a table"
