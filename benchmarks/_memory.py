@@ -21,19 +21,20 @@ _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "6553
 _STEPS = 3
 
 
-def peak_memory(case: Case, implementation: str, options: "Options") -> dict[str, Any]:
-    """Return bytes at the peak of a step of our layer.
+def peak_memory(case: Case, options: "Options") -> dict[str, dict[str, Any]]:
+    """Return bytes at the peak of a step of our layer, for every implementation of the options.
 
     TensorFlow's allocator tells, where it keeps statistics (on a GPU, and on a CPU with oneDNN); else, on Linux, the
     largest resident size.
 
     Returns:
-        ``step``: what the step adds to its inputs and weights; ``whole``: both together; ``source``: who tells.
+        By implementation: ``step``: what the step adds to its inputs and weights; ``whole``: both together; ``source``:
+        who tells.
 
     Raises:
         ArithmeticError: If the process fails, or nobody can tell.
     """
-    request = {"case": dataclasses.asdict(case), "options": {**dataclasses.asdict(options)}, "name": implementation}
+    request = {"case": dataclasses.asdict(case), "options": dataclasses.asdict(options)}
     command = [sys.executable, "-m", "tf_symconv.benchmarks._memory", json.dumps(request)]
     done = subprocess.run(command, env={**os.environ, **_ALLOCATOR}, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -103,7 +104,8 @@ def main(argument: str) -> int:
     from tf_symconv.benchmarks._subjects import Options
 
     options = Options(**{**request["options"], "implementations": tuple(request["options"]["implementations"])})
-    print(json.dumps(_measured(Case(**request["case"]), request["name"], options)))
+    case = Case(**request["case"])
+    print(json.dumps({name: _measured(case, name, options) for name in options.implementations}))
     return 0
 
 

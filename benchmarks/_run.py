@@ -112,7 +112,7 @@ class _Measurements:
     def memory(self, case: Case) -> dict[str, Any]:
         from tf_symconv.benchmarks._memory import peak_memory
 
-        return {name: peak_memory(case, name, self.options) for name in self.options.implementations}
+        return peak_memory(case, self.options)
 
     def peers(self, case: Case) -> dict[str, Any]:
         from tf_symconv.benchmarks._peers import Peer

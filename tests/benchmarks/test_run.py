@@ -154,7 +154,7 @@ def test_bars_of_time_construction_and_memory_are_judged(tmp_path):
 
 def test_peak_memory_of_a_step_holds_at_least_what_it_returns():
     case = Case("mirror-v", 3, 4, 8, 64, 4, "training")
-    found = peak_memory(case, "dense", Options())
+    found = peak_memory(case, Options(implementations=("dense",)))["dense"]
     cells = 4 * 64 * 64
     assert found["step"] >= 4 * cells * (8 + 4)  # outputs, and the gradient with respect to the inputs
     assert found["whole"] == found["step"] + 4 * (cells * (4 + 8) + 2 * 3 * 4 * 8)
@@ -166,7 +166,7 @@ def test_a_process_that_fails_is_told(tmp_path, monkeypatch):
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     with pytest.raises(ArithmeticError, match="the process that measures memory ended with 3: out of memory"):
-        peak_memory(CASES[0], "dense", Options())
+        peak_memory(CASES[0], Options())
 
 
 def test_peers_answer_case_by_case(tmp_path, peer):
