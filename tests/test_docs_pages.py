@@ -71,3 +71,13 @@ def test_every_notebook_is_listed():
     assert re.findall(r"^\| `(.*?\.ipynb)`", page, re.M) == sorted(
         path.name for path in (DOCS.parent / "colab").glob("*.ipynb")
     )
+
+
+@pytest.mark.parametrize("name", ["words", "structures", "flip_bank", "group_lift", "group", "equivariance"])
+def test_the_pictures_can_be_drawn(name):
+    pytest.importorskip("matplotlib", reason="the extra 'plot' is not installed")
+    from docs import draw_concepts
+
+    assert set(draw_concepts.PICTURES) <= {path.stem for path in (DOCS / "images").glob("*.png")}
+    figure = draw_concepts.PICTURES[name]()
+    assert sum(len(part.axes) for part in [figure, *figure.subfigs]) >= 1
