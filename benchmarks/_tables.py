@@ -55,11 +55,11 @@ def case_of(entry: Mapping[str, Any]) -> Case:
     return Case(**entry["case"])
 
 
-def _spread(ratio: Mapping[str, Any] | None) -> str:
+def _spread(ratio: Mapping[str, Any] | None, digits: int = 2) -> str:
     if ratio is None:
         return NOT_MEASURED
     low, high = ratio["quartiles"]
-    return f"{ratio['median']:.2f} ({low:.2f}-{high:.2f})"
+    return f"{ratio['median']:.{digits}f} ({low:.2f}-{high:.2f})"
 
 
 def _ms(seconds: float | None) -> str:
@@ -189,7 +189,7 @@ def bars(results: Mapping[str, Any], only: Sequence[str], gpu: Mapping[str, Any]
     for bar, ratio, verdict in _bars.judged(ratios_by_key(results), only):
         limit = "-" if bar.limit is None else f"{bar.limit:.2f} of {bar.against}"
         cells = (bar.case.layer, bar.case.shape, str(bar.case.kernel), bar.case.kind, limit)
-        rows.append((*cells, _spread(ratio), verdict, _gpu_cell(bar.case, gpu)))
+        rows.append((*cells, _spread(ratio, 3), verdict, _gpu_cell(bar.case, gpu)))
     heads = ("layer", "shape", "k", "kind", "bar", "auto", "verdict", "GPU")
     note = "Auto: medians of the ratio, with quartiles. GPU: folded to dense. "
     return Sheet("Bars", heads, tuple(rows), note + _counts(row[6] for row in rows))
