@@ -12,6 +12,7 @@ from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.plugins import event_priority
+from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[2]
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
@@ -37,6 +38,14 @@ def on_config(config: Any) -> Any:
         (package / name.removeprefix("tf_symconv.")).symlink_to(ROOT / place)
     config.plugins["mkdocstrings"].config.handlers.setdefault("python", {})["paths"] = [_links.name]
     return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the pictures that lie beside the page of the benchmarks."""
+    folder = ROOT / "benchmarks"
+    for path in sorted([*folder.rglob("*.png"), *folder.rglob("*.svg")]):
+        files.append(File.generated(config, path.relative_to(folder).as_posix(), abs_src_path=str(path)))
+    return files
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
