@@ -3,12 +3,13 @@
     python -m tf_symconv.benchmarks.serving [--quick] [--rows NAME,...] [--batches 1,8,32] [--json FILE]
 
 Each row is a small network, three convolutions with batch normalisation and ReLU, exported by serving.export(kernels=
-"auto"), and its twin of plain Keras layers with as many filters (for twin flips, of two convolutions and their maximum),
-exported by Keras' own model.export. Both are loaded by the C library of TensorFlow, the loader and the runtime of the
-server, in one process that never imports TensorFlow's Python package, and take turns in an order that changes from
-round to round; shown are the median of the ratios of pairs (ours / twin) and its 95 % interval. Where TENSORFLOW_MODEL_SERVER names a binary of tensorflow_model_server, both
-are served by it as well and asked by gRPC. The rules: latency at most 1.00 of the twin's, 0.80 for mirrored kernels of
-5x5 and more; load time and size at most 1.05. The exit status is 1 where a rule is broken by more than the noise.
+"auto"), and its twin of plain Keras layers with as many filters (for twin flips, of two convolutions and their
+maximum), exported by Keras' own model.export. Both are loaded by the C library of TensorFlow, the loader and the
+runtime of the server, in one process that never imports TensorFlow's Python package, and take turns in an order that
+changes from round to round; shown are the median of the ratios of pairs (ours / twin) and its 95 % interval. Where
+TENSORFLOW_MODEL_SERVER names a binary of tensorflow_model_server, both are served by it as well and asked by gRPC. The
+rules: latency at most 1.00 of the twin's, 0.80 for mirrored kernels of 5x5 and more; load time and size at most 1.05.
+The exit status is 1 where a rule is broken by more than the noise.
 """
 
 import argparse
