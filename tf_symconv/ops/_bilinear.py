@@ -1,10 +1,12 @@
 """Three bilinear products over a stack of channels, each the gradient of the others.
 
 Autodiff of the plain ops would expand a stack and sum it up again, which moves more numbers than folding saves. Here
-every gradient is one of the three products, so second derivatives work to any order.
+every gradient is one of the three products, so second derivatives work to any order. The gradient of the kernel is
+taken before that of the inputs, so that the folded inputs go before their gradient, as large, comes: this saves much of
+the peak memory of a training step.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import tensorflow as tf
@@ -28,7 +30,13 @@ def contract(stack: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         # A convolution as high as the picture: it reads the stack where it lies.
         rows = tf.nn.conv2d(stack, kernel[:, None], 1, "VALID")
         outputs = tf.squeeze(rows, 1)
-        return outputs, lambda dy: (spread(dy, tf.transpose(kernel, (0, 2, 1))), correlate(stack, dy))
+
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            of_kernel = correlate(stack, dy)
+            with tf.control_dependencies([of_kernel]):
+                return spread(dy, tf.transpose(kernel, (0, 2, 1))), of_kernel
+
+        return outputs, gradient
 
     return cast(Any, run)(stack, kernel)
 
@@ -49,8 +57,9 @@ def spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         outputs = _spread(points, kernel)
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            turned = tf.transpose(kernel, (0, 2, 1))
-            return contract(dy, turned), tf.transpose(correlate(dy, points), (0, 2, 1))
+            of_kernel = tf.transpose(correlate(dy, points), (0, 2, 1))
+            with tf.control_dependencies([of_kernel]):
+                return contract(dy, tf.transpose(kernel, (0, 2, 1))), of_kernel
 
         return outputs, gradient
 
@@ -78,6 +87,40 @@ def correlate(stack: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
         return outputs, gradient
 
     return cast(Any, run)(stack, points)
+
+
+def kernel_gradient_first(product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *factors: tf.Tensor) -> tf.Tensor:
+    """Return ``product(inputs, kernel)``; in a graph its gradients come in the order that needs the least memory.
+
+    Args:
+        product: Bilinear, of inputs and a kernel.
+        *factors: The inputs and the kernel.
+    """
+    if tf.executing_eagerly():
+        return product(*factors)
+
+    @tf.custom_gradient
+    def run(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            (of_kernel,) = pull_back(lambda kernel: product(inputs, kernel), [kernel], dy)
+            with tf.control_dependencies([of_kernel]):
+                (of_inputs,) = pull_back(lambda inputs: product(inputs, kernel), [inputs], dy)
+            return of_inputs, of_kernel
+
+        return product(inputs, kernel), gradient
+
+    return cast(Any, run)(*factors)
+
+
+def pull_back(function: Callable[..., tf.Tensor], sources: Sequence[tf.Tensor], dy: tf.Tensor) -> list[tf.Tensor]:
+    """Return the gradients of a function of the sources, ``dy`` being that of its outputs.
+
+    In a graph the outputs, which nobody needs, are pruned away.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(sources)
+        outputs = function(*sources)
+    return cast(Any, tape.gradient(outputs, sources, output_gradients=[dy]))
 
 
 def _spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

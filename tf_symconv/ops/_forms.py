@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, Axis, box_sum, fold, folding_matrix, matmul_along, sizes
-from tf_symconv.ops._bilinear import contract, spread
+from tf_symconv.ops._bilinear import contract, kernel_gradient_first, spread
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
@@ -81,10 +81,6 @@ class Form(abc.ABC):
     @abc.abstractmethod
     def steps(self) -> list[Step]:
         """Return the work for one example, for sizes that are known."""
-
-    def folds(self, axes: Sequence[bool]) -> bool:
-        """Return whether it folds at least these axes."""
-        return True
 
     def _convolve(
         self, inputs: tf.Tensor, kernel: tf.Tensor, strides: Sequence[int], padding: str, dilations: Sequence[int]
@@ -208,10 +204,11 @@ class Strided(Form):
             dilations.append(dilation)
         # "same" adds nothing where whole blocks of folded values are stepped over.
         valid = any(self.boxes) or all(self.folded)
-        return self._convolve(inputs, kernel, strides, "valid" if valid else padding, dilations)
-
-    def folds(self, axes: Sequence[bool]) -> bool:
-        return all(chosen or not wanted for chosen, wanted in zip(self.folded, axes, strict=True))
+        return kernel_gradient_first(
+            lambda inputs, kernel: self._convolve(inputs, kernel, strides, "valid" if valid else padding, dilations),
+            inputs,
+            kernel,
+        )
 
     def _box(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
         of, ties = self.problem.axes[axis], self.ties[axis]
@@ -333,16 +330,21 @@ def _product_step(form: Form, read: int, written: int) -> Step:
     return Step(products, read, written, channels=across, kernel=form.ties[0].reduced * across * of.filters)
 
 
-def forms_of(problem: Problem, ties: Sequence[Ties], always: Sequence[bool] | None = None) -> list[Form]:
-    """Return the folded forms of a convolution: none where no axis has ties, or is ``always`` folded."""
-    given = [not one.is_free for one in ties] if always is None else always
-    tied = [axis for axis, chosen in enumerate(given) if chosen]
+def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:
+    """Return the folded forms of a convolution: none where no axis has ties."""
+    tied = [axis for axis, one in enumerate(ties) if not one.is_free]
     found: list[Form] = []
-    for subset in range(1, 2 ** len(tied)):
+    for subset in range(1, 2 ** len(tied) - 1):
         chosen = {axis for bit, axis in enumerate(tied) if subset >> bit & 1}
         found.append(Strided(problem, ties, [axis in chosen for axis in range(len(ties))]))
-    whole = all(axis.size is not None and axis.size <= 2 * LONGEST for axis in problem.axes)
-    if len(tied) == len(ties) == 2 and problem.groups == 1 and whole and problem.points > 0:
+    return found + (whole_forms(problem, ties, tied) if tied else [])
+
+
+def whole_forms(problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -> list[Form]:
+    """Return the forms that fold all of these axes: as many for all ties."""
+    found: list[Form] = [Strided(problem, ties, [axis in folded for axis in range(len(ties))])]
+    known = all(axis.size is not None and axis.size <= 2 * LONGEST for axis in problem.axes)
+    if len(folded) == len(ties) == 2 and problem.groups == 1 and known and problem.points > 0:
         found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
     return found
 

@@ -7,12 +7,17 @@ from typing import Any, cast, final
 
 import tensorflow as tf
 
+from tf_symconv.ops._bilinear import pull_back
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
 from tf_symconv.ops._schemes import Scheme
 
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
 MARGIN = 0.92
+#: Steps that read and write more floats than this (64 MiB) are cut into lots of examples ...
+LARGE = 2**24
+#: ... that read and write at most so many (16 MiB). Smaller steps would lose more time than they save memory.
+LOT = 2**22
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
 
@@ -137,31 +142,63 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
 
 
 def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
-    """Compute a convolution by the schemes chosen; ``inputs`` are channels last."""
-    if choice.forward is choice.inputs_gradient is choice.kernel_gradient:
+    """Compute a convolution by the schemes chosen; ``inputs`` are channels last.
+
+    Where the number of examples is known, large folded schemes take a few at a time, one lot after the other, in the
+    gradient too, which folds again: so folded inputs, several times as large as the inputs, need little memory at once.
+    """
+    lots = _lots(choice, inputs.shape[0])
+    if len(lots) == 1 and choice.forward is choice.inputs_gradient is choice.kernel_gradient:
         return choice.forward.run(inputs, latent)
 
     @tf.custom_gradient
-    def mixed(inputs: tf.Tensor, latent: tf.Tensor) -> Any:
+    def in_lots(inputs: tf.Tensor, latent: tf.Tensor) -> Any:
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return (
-                _pull_back(choice.inputs_gradient, inputs, latent, dy, "inputs"),
-                _pull_back(choice.kernel_gradient, inputs, latent, dy, "latent"),
-            )
+            of_inputs, of_latent = [], []
+            wait: Any = [dy]
+            for some, dys in zip(_split(inputs, lots), _split(dy, lots), strict=True):
+                with tf.control_dependencies(wait):
+                    pair = _gradients(choice, tf.identity(some), latent, dys)
+                wait = pair
+                of_inputs.append(pair[0])
+                of_latent.append(pair[1])
+            return _join(of_inputs), tf.add_n(of_latent)
 
-        return choice.forward.run(inputs, latent), gradient
+        outputs: list[tf.Tensor] = []
+        for some in _split(inputs, lots):
+            with tf.control_dependencies(outputs[-1:]):
+                outputs.append(choice.forward.run(tf.identity(some), latent))
+        return _join(outputs), gradient
 
-    return cast(Any, mixed)(inputs, latent)
+    return cast(Any, in_lots)(inputs, latent)
 
 
-def _pull_back(scheme: Scheme, inputs: tf.Tensor, latent: tf.Tensor, dy: tf.Tensor, wanted: str) -> tf.Tensor:
-    """Return the gradient of a scheme with respect to one of its arguments. In a graph its outputs are pruned away."""
-    source = inputs if wanted == "inputs" else latent
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(source)
-        outputs = scheme.run(source, latent) if wanted == "inputs" else scheme.run(inputs, source)
-    gradients: Any = tape.gradient(outputs, [source], output_gradients=[dy])
-    return gradients[0]
+def _gradients(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor, dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the gradients with respect to inputs and latent by the schemes chosen for each."""
+    if choice.inputs_gradient is choice.kernel_gradient:
+        both = pull_back(choice.inputs_gradient.run, (inputs, latent), dy)
+        return both[0], both[1]
+    (of_latent,) = pull_back(lambda latent: choice.kernel_gradient.run(inputs, latent), (latent,), dy)
+    (of_inputs,) = pull_back(lambda inputs: choice.inputs_gradient.run(inputs, latent), (inputs,), dy)
+    return of_inputs, of_latent
+
+
+def _lots(choice: Choice, batch: int | None) -> list[int]:
+    """Return how many examples are taken at a time."""
+    schemes = {choice.forward, choice.inputs_gradient, choice.kernel_gradient} - {choice.dense}
+    moved = max((step.read + step.written for scheme in schemes for step in scheme.steps or ()), default=0)
+    if not batch or batch * moved <= LARGE:
+        return [batch or -1]
+    lot = min(batch, max(1, LOT // moved))
+    return [lot] * (batch // lot) + [batch % lot] * (batch % lot > 0)
+
+
+def _split(tensor: tf.Tensor, lots: list[int]) -> list[tf.Tensor]:
+    return [tensor] if len(lots) == 1 else tf.split(tensor, lots)
+
+
+def _join(parts: list[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, 0)
 
 
 def _forward(scheme: Scheme, batch: int) -> float:

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap, Pairs, Ties
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._forms import Dense, Form, Problem, forms_of
+from tf_symconv.ops._forms import Dense, Form, Problem, forms_of, whole_forms
 from tf_symconv.ops._twins import reduce_twins
 
 Run = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -166,8 +166,7 @@ def _parity_forms(problem: Problem, axes: Sequence[int], signs: Sequence[int]) -
     ties = [Ties.none(axis.kernel) for axis in problem.axes]
     for axis, sign in zip(axes, signs, strict=True):
         ties[axis] = Ties.mirrored(problem.axes[axis].kernel, sign)
-    wanted = [axis in axes for axis in range(len(ties))]
-    return [form for form in forms_of(problem, ties, always=wanted) if form.folds(wanted)]
+    return whole_forms(problem, ties, axes)
 
 
 def _half(size: int, sign: int) -> int:
