@@ -1,20 +1,20 @@
 """What a form costs, in multiplications.
 
 A step costs its multiplications, what it takes to move the numbers it reads and writes, and a constant for each op: a
-roofline model. The constants fit the benchmark on two AVX-512 cores (``benchmarks/README.md``), where a matrix product
-makes about 200 multiplications in the time in which memory moves one number to and fro; slower cores and GPUs differ.
+roofline model. The constants fit the benchmark on two AVX-512 cores (``benchmarks/README.md``), which make 178 million
+multiplications in a millisecond; slower cores and GPUs differ.
 """
 
 import dataclasses
 from collections.abc import Iterable
 from typing import final
 
-#: Moving one float costs as much as so many multiplications.
-FLOAT = 68
+#: Reading or writing one float costs a convolution as much as so many multiplications ...
+FLOAT = 59
+#: ... and a matrix product so many.
+PRODUCT_FLOAT = 45
 #: An op costs as much as so many multiplications, before it starts.
 OP = 3_000_000
-#: Products with a folding matrix run at this fraction of the speed of a convolution.
-_FOLDING_SPEED = 0.75
 #: Convolution kernels work on so many channels at once.
 _LANES = 16
 
@@ -30,6 +30,7 @@ class Step:
         written: The number of floats it writes.
         channels: The input channels of a product with a kernel, 0 for one with a folding matrix.
         kernel: The number of entries of the kernel it takes, 0 for none.
+        product: Whether it is a matrix product rather than a convolution or a sum.
         folded: Whether it is a convolution that steps over folded columns.
         slowness: How much longer one of its multiplications takes than one of a convolution.
     """
@@ -39,28 +40,30 @@ class Step:
     written: int
     channels: int = 0
     kernel: int = 0
+    product: bool = False
     folded: bool = False
     slowness: float = 1.0
 
     def forward(self, batch: int) -> float:
         """Return the cost of the step."""
-        products = self.multiplications * (self.slowness if self.kernel else 1 / _FOLDING_SPEED)
-        return batch * (products + FLOAT * (self.read + self.written)) + FLOAT * self.kernel + OP
+        return self._cost(batch, self.multiplications * self.slowness)
 
     def backward(self, batch: int) -> float:
         """Return the cost of its gradient with respect to what it reads."""
         if not self.kernel:
             return self.forward(batch)
         lanes = -(-self.channels // _LANES) * _LANES / self.channels
-        products = self.multiplications * self.slowness * lanes
-        return batch * (products + FLOAT * (self.read + self.written)) + FLOAT * self.kernel + OP
+        return self._cost(batch, self.multiplications * self.slowness * lanes)
 
     def kernel_gradient(self, batch: int) -> float:
         """Return the cost of its gradient with respect to the kernel; 0 if it takes none."""
         if not self.kernel:
             return 0.0
-        products = self.multiplications * self.slowness * (1.35 if self.folded else 1.15)
-        return batch * (products + FLOAT * (self.read + self.written)) + FLOAT * self.kernel + OP
+        return self._cost(batch, self.multiplications * self.slowness * (1.35 if self.folded else 1.15))
+
+    def _cost(self, batch: int, multiplications: float) -> float:
+        moving = PRODUCT_FLOAT if self.product else FLOAT
+        return batch * (multiplications + moving * (self.read + self.written)) + moving * self.kernel + OP
 
 
 def forward_cost(steps: Iterable[Step], batch: int) -> float:

@@ -121,7 +121,7 @@ class Form(abc.ABC):
         size = of.size or 1
         folded = inputs // size * of.outputs(size) * self.ties[axis].reduced
         span = min(size, (LONGEST // 2) * of.stride + of.extent)
-        return Step(folded * span, inputs, folded)
+        return Step(folded * span, inputs, folded, product=True)
 
 
 @final
@@ -232,7 +232,7 @@ class Strided(Form):
             if self.boxes[axis]:
                 reach = (of.axes[axis].outputs(size) - 1) * of.axes[axis].stride + self.ties[axis].reduced
                 longer = numbers // size * reach
-                steps.append(Step(longer * min(size, LONGEST), numbers, longer))
+                steps.append(Step(longer * min(size, LONGEST), numbers, longer, product=True))
             elif chosen:
                 steps.append(self._fold_step(axis, numbers))
             elif any(self.boxes) and of.axes[axis].padding != "valid":
@@ -319,7 +319,7 @@ class SpreadThenFold(_Products):
         return [
             columns,
             _product_step(self, columns.written, wide),
-            Step(outputs * m * (down.size or 0), wide, outputs),
+            Step(outputs * m * (down.size or 0), wide, outputs, product=True),
         ]
 
 
@@ -327,7 +327,8 @@ def _product_step(form: Form, read: int, written: int) -> Step:
     of = form.problem
     across = form.ties[1].reduced * of.channels
     products = read * form.ties[0].reduced * of.filters if isinstance(form, SpreadThenFold) else read * of.filters
-    return Step(products, read, written, channels=across, kernel=form.ties[0].reduced * across * of.filters)
+    kernel = form.ties[0].reduced * across * of.filters
+    return Step(products, read, written, channels=across, kernel=kernel, product=True)
 
 
 def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:
