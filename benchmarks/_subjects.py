@@ -16,7 +16,7 @@ from tf_symconv.benchmarks._cases import Case
 
 _PATTERN = "AABCC/AABCC/DDEFF/GGHII/GGHII"
 _RATE = 1e-6  # small enough that thousands of steps change nothing
-_TOLERANCE = 1e-3  # of the largest output or gradient; TensorFlow's own convolutions differ by 1e-5 among themselves
+_TOLERANCE = 5e-3  # of the norm of the outputs, or of a gradient; a wrong row at the border alone makes 1e-1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Subjects:
     Args:
         functions: By name: ``"plain"`` and the implementations. A call ends when the work is done.
         plan: What ``layer.plan`` says of the layer under ``"auto"``, None where there is no such method.
-        difference: Largest difference between the results of the implementations, relative to the largest result.
+        difference: Norm of the difference between the results of the implementations, as a share of the result's.
     """
 
     functions: dict[str, Callable[[], Any]]
@@ -149,7 +149,7 @@ def subjects(case: Case, options: Options) -> Subjects:
         functions = {name: function(layer, given, options) for name, layer in built.items()}
         difference = _difference([functions[name]() for name in options.implementations])
     if difference > _TOLERANCE:
-        raise ArithmeticError(f"{case.key}: the implementations differ by {difference:.2g} of the largest result")
+        raise ArithmeticError(f"{case.key}: the implementations differ by {difference:.2g} of the result's norm")
     plan = getattr(built.get("auto"), "plan", None)  # layers of several convolutions have none
     return Subjects(functions, None if plan is None else plan(case.input_shape), difference)
 
@@ -210,11 +210,13 @@ def _finished(run: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _difference(results: Sequence[Sequence[tf.Tensor]]) -> float:
-    """Return the largest difference from the first result, relative to the largest entry of the array."""
+    """Return the norm of the largest difference from the first result, as a share of the norm of that.
+
+    Not its largest entry: where both twins answer almost alike, rounding decides which one a gradient goes to.
+    """
     worst = 0.0
     for other in results[1:]:
         for wanted, found in zip(results[0], other, strict=True):
-            largest = max(float(tf.reduce_max(tf.abs(wanted))), 1e-30)
-            difference = float(tf.reduce_max(tf.abs(found - wanted))) / largest
+            difference = float(tf.norm(found - wanted) / tf.maximum(tf.norm(wanted), 1e-30))
             worst = max(worst, difference if math.isfinite(difference) else math.inf)
     return worst

@@ -185,14 +185,18 @@ def _interval(ratio: Mapping[str, Any] | None) -> str:
 
 def bars(results: Mapping[str, Any], only: Sequence[str], gpu: Mapping[str, Any] | None = None) -> Sheet:
     """Return the bars, the ratios measured and the verdicts."""
-    rows = []
+    rows, noise = [], 0
     for bar, ratio, verdict in _bars.judged(ratios_by_key(results), only):
+        if verdict == "missed" and bar.limit is not None and ratio is not None and ratio["interval"] is not None:
+            noise += ratio["interval"][0] <= bar.limit
         limit = "-" if bar.limit is None else f"{bar.limit:.2f} of {bar.against}"
         cells = (bar.case.layer, bar.case.shape, str(bar.case.kernel), bar.case.kind, limit)
         rows.append((*cells, _spread(ratio, 3), verdict, _gpu_cell(bar.case, gpu)))
     heads = ("layer", "shape", "k", "kind", "bar", "auto", "verdict", "GPU")
-    note = "Auto: medians of the ratio, with quartiles. GPU: folded to dense. "
-    return Sheet("Bars", heads, tuple(rows), note + _counts(row[6] for row in rows))
+    note = "Auto: medians of the ratio, with quartiles. GPU: folded to dense. " + _counts(row[6] for row in rows)
+    if noise:
+        note += f"; {noise} of the missed have their bar within the 95 % interval"
+    return Sheet("Bars", heads, tuple(rows), note)
 
 
 def _counts(verdicts: Iterable[str]) -> str:
