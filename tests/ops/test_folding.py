@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tf_symconv import kernels, ops
 from tf_symconv.kernels import KernelMap
+from tf_symconv.ops import _plan
 from tf_symconv.ops._axes import Axis
 from tf_symconv.ops._forms import Problem
 from tf_symconv.ops._plan import Choice, run
@@ -250,6 +251,29 @@ def test_second_derivatives(scheme_index: Any) -> None:
 
     for got, want in zip(hessian_product(tested), hessian_product(dense.run), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * float(tf.reduce_max(tf.abs(want))))
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_large_steps_are_taken_in_lots(monkeypatch: pytest.MonkeyPatch, graph: bool) -> None:
+    monkeypatch.setattr(_plan, "LARGE", 1000)
+    monkeypatch.setattr(_plan, "LOT", 2500)
+    problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
+    kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
+    schemes = schemes_of(kernel_map, shape, problem)
+    latent = arrays(kernel_map, shape, problem)[1]
+    inputs = tf.constant(np.random.default_rng(2).normal(size=(11, 7, 6, 2)), tf.float32)
+    choice = _plan.choose(schemes, "folded", 11)
+    lots = _plan._lots(choice, 11)
+    assert 1 < len(lots) < 11 and sum(lots) == 11
+
+    def tested(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+        return run(choice, x, z)
+
+    both = values_and_gradients(schemes[0].run, inputs, latent)
+    if graph:
+        assert_close(tf.function(lambda x, z: values_and_gradients(tested, x, z))(inputs, latent), both, "graph")
+    else:
+        assert_close(values_and_gradients(tested, inputs, latent), both, "eager")
 
 
 def test_compiled_by_xla() -> None:
