@@ -1,11 +1,12 @@
 """Each replica's part of each batch."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-from tf_symconv.distributed._errors import DistributedTrainingError, first_line
+from tf_symconv.distributed._errors import DistributedTrainingError
 
 Data = Callable[[int], tf.data.Dataset]
 
@@ -70,10 +71,10 @@ def next_batch(batches: Iterator[tuple[Any, Any]], what: str) -> tuple[Any, Any]
     try:
         return next(batches)
     except tf.errors.InvalidArgumentError as error:
-        if "the batch size must divide" not in str(error):
+        told = re.search(r"the batch size must divide.*?a batch of \d+", str(error), re.DOTALL)
+        if told is None:
             raise
-        text = str(error)[str(error).index("the batch size must divide") :]
-        raise ValueError(first_line(ValueError(text.replace("'", "").replace(" b", " ")))) from error
+        raise ValueError(told[0]) from error
     except (StopIteration, tf.errors.OutOfRangeError) as error:
         raise DistributedTrainingError(f"the data ended before {what}") from error
 

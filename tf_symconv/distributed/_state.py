@@ -101,7 +101,7 @@ class Checkpoints:
         if not self._file.exists():
             return None
         try:
-            with np.load(self._file, allow_pickle=False) as stored:
+            with self._file.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 header = json.loads(stored["header"].item())
                 values = [stored[f"value_{i}"] for i in range(len(header["types"]))]
             progress = Progress(**header["progress"])
