@@ -92,7 +92,7 @@ def _are_constants(flat: Flat, freeze: bool | None) -> bool:
 def _held(flat: Flat) -> dict[str, tf.Variable]:
     with tf.device("CPU:0"):
         return {
-            name: tf.Variable(array, trainable=False, name=re.sub(r"[^\w.\\/-]", "_", name))
+            name: tf.Variable(tf.constant(array), trainable=False, name=re.sub(r"[^\w.\\/-]", "_", name))
             for name, array in flat.weights.items()
             if array.nbytes >= _SMALL and tf.as_dtype(array.dtype).is_floating
         }

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tf_symconv.serving._configs import (
     ServedModel,
@@ -89,7 +90,7 @@ class Configs:
 
     directory: Path
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
-    batching: dict[str, int] | None = None
+    batching: dict[str, Any] | None = None
     monitoring: bool = False
 
 
