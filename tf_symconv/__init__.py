@@ -17,6 +17,7 @@ __all__ = [
     "__version__",
     "compat_v1",
     "datasets",
+    "distributed",
     "groups",
     "initializers",
     "kernels",
