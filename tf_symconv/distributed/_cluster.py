@@ -133,7 +133,9 @@ def make_strategy(*, timeout: float | None = None) -> tf.distribute.Strategy:
         raise ValueError(f"timeout must be a positive number of seconds, or None. Received: timeout={timeout!r}")
     cluster = read_cluster()
     if cluster is None or len(cluster.addresses) == 1:
-        return tf.distribute.MirroredStrategy()
+        # One replica of the CPU, which uses all cores, even where TensorFlow is told to show several.
+        gpus = tf.config.list_logical_devices("GPU")
+        return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus] or ["CPU:0"])
     options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)

@@ -13,7 +13,7 @@ from tf_symconv.ops._schemes import Scheme
 
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
-MARGIN = 0.92
+MARGIN = 0.88
 #: Steps that read and write more floats than this (64 MiB) are cut into lots of examples ...
 LARGE = 2**24
 #: ... that read and write at most so many (16 MiB). Smaller steps would lose more time than they save memory.
