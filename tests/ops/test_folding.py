@@ -117,7 +117,7 @@ def test_the_structures_that_fold_have_folded_schemes(name: str) -> None:
     assert min(products(scheme) for scheme in folded) < products(dense)
 
 
-def test_free_and_quarter_turned_kernels() -> None:
+def test_free_kernels_have_none() -> None:
     problem = Problem((Axis(9, 3, 1, 1, "same"),) * 2, 4, 8)
     assert [scheme.name for scheme in schemes_of(kernels.Free(), (3, 3, 4, 8), problem)] == ["dense"]
 

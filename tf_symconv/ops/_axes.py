@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.ops._layout import sizes_of
 
 #: The most outputs of an axis that one matrix makes; longer axes are cut into overlapping frames.
 LONGEST = 64
@@ -92,7 +93,7 @@ def fold(
     Returns:
         The tensor with ``m * outputs`` entries along the axis; those of one output lie together.
     """
-    shape = sizes(inputs)
+    shape = sizes_of(inputs)
     size = shape[position]
     if in_one(size, outputs):
         return matmul_along(inputs, position, _flat(folding_matrix(ties, stride, dilation, before, outputs, size)))
@@ -105,7 +106,7 @@ def fold(
     places = (tf.range(frames) * (frame * stride))[:, None] + tf.range(length)
     framed = tf.gather(tf.pad(inputs, paddings), places, axis=position)
     folded = matmul_along(framed, position + 1, _flat(folding_matrix(ties, stride, dilation, 0, frame, length)))
-    shape = sizes(folded)
+    shape = sizes_of(folded)
     folded = tf.reshape(folded, [*shape[:position], shape[position] * shape[position + 1], *shape[position + 2 :]])
     wanted = outputs * ties.reduced
     if isinstance(wanted, int) and wanted == folded.shape[position]:
@@ -132,21 +133,10 @@ def box_sum(inputs: tf.Tensor, position: int, size: int, padding: str) -> tf.Ten
 
 def matmul_along(inputs: tf.Tensor, position: int, matrix: np.ndarray | tf.Tensor) -> tf.Tensor:
     """Multiply the tensor along one axis by a matrix of shape ``(new size, size)``."""
-    shape = sizes(inputs)
+    shape = sizes_of(inputs)
     matrix = tf.cast(matrix, inputs.dtype)
     product = tf.matmul(matrix, tf.reshape(inputs, _three(shape, position)))
     return tf.reshape(product, [*shape[:position], matrix.shape[0], *shape[position + 1 :]])
-
-
-def sizes(tensor: tf.Tensor) -> list[Any]:
-    """Return the sizes of a tensor: integers where they are known, else scalar tensors."""
-    dynamic = None if tensor.shape.is_fully_defined() else tf.shape(tensor)
-    return [dynamic[i] if size is None else size for i, size in enumerate(tensor.shape)]  # pyright: ignore
-
-
-def product(numbers: list[Any]) -> Any:
-    """Return the product of integers and scalar tensors."""
-    return math.prod(numbers)
 
 
 def _flat(matrix: np.ndarray) -> np.ndarray:
@@ -155,7 +145,7 @@ def _flat(matrix: np.ndarray) -> np.ndarray:
 
 def _three(shape: list[Any], position: int) -> list[Any]:
     """Return the sizes before, at and after an axis; at most one of them unknown is left to the reshape."""
-    before, after = product(shape[:position]), product(shape[position + 1 :])
+    before, after = math.prod(shape[:position]), math.prod(shape[position + 1 :])
     return [before if isinstance(before, int) else -1, shape[position], after]
 
 

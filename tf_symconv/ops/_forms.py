@@ -12,11 +12,12 @@ from typing import Any, final
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
-from tf_symconv.ops._axes import LONGEST, Axis, box_sum, fold, folding_matrix, matmul_along, sizes
+from tf_symconv.ops._axes import LONGEST, Axis, box_sum, fold, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, kernel_gradient_first, spread
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
+from tf_symconv.ops._layout import sizes_of
 
 #: How much longer a multiplication takes in a depthwise convolution.
 _DEPTHWISE = 8.0
@@ -104,7 +105,7 @@ class Form(abc.ABC):
         plain = set(ties.columns) == {0} and set(ties.signs) == {1} and of.stride == of.dilation == 1
         if plain and len(self.ties) == 2 and of.padding != "causal":
             return box_sum(inputs, axis + 1, ties.size, of.padding)
-        size = sizes(inputs)[axis + 1]
+        size = sizes_of(inputs)[axis + 1]
         return fold(
             inputs,
             axis + 1,
@@ -212,7 +213,7 @@ class Strided(Form):
 
     def _box(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
         of, ties = self.problem.axes[axis], self.ties[axis]
-        size = sizes(inputs)[axis + 1]
+        size = sizes_of(inputs)[axis + 1]
         repeats = ties.size // ties.reduced
         return fold(
             inputs,
@@ -252,7 +253,7 @@ class _Products(Form):
 
     def _columns(self, inputs: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
         """Return the inputs folded along the columns, shape ``(batch, rows, columns, m * channels)``, and its sizes."""
-        batch, rows, _, channels = sizes(inputs)
+        batch, rows, _, channels = sizes_of(inputs)
         across = self.problem.axes[1]
         shape = [batch, rows, across.outputs(across.size), self.ties[1].reduced * channels]
         return tf.reshape(self._fold(inputs, 1), shape), shape
@@ -354,7 +355,7 @@ def _pad(inputs: tf.Tensor, position: int, axis: Axis) -> tf.Tensor:
     """Add the zeros that the convolution would add along an axis."""
     if axis.padding == "valid" or axis.kernel == 1:
         return inputs
-    size = sizes(inputs)[position]
+    size = sizes_of(inputs)[position]
     before = axis.before(size)
     missing = (axis.outputs(size) - 1) * axis.stride + axis.extent - before - size
     after = max(missing, 0) if isinstance(missing, int) else tf.maximum(missing, 0)

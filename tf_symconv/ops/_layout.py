@@ -18,5 +18,7 @@ def to_channels_first(tensor: tf.Tensor) -> tf.Tensor:
 
 def sizes_of(tensor: tf.Tensor) -> list[Any]:
     """Return the sizes of a tensor: integers where they are known, else scalar tensors."""
+    if tensor.shape.is_fully_defined():
+        return tensor.shape.as_list()
     dynamic = tf.shape(tensor)
     return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
