@@ -36,6 +36,8 @@ MAPS: dict[str, tuple[KernelMap, list[tuple[int, ...]]]] = {
     "bank h": (kernels.FlipBank({"h": 8}), [(3, 3)]),
     "lift d4": (kernels.GroupLift("d4"), [(3, 3), (4, 4)]),
     "lift hv": (kernels.GroupLift("hv"), [(3, 4)]),
+    "regular d4": (kernels.GroupRegular("d4"), [(3, 3), (4, 4)]),
+    "regular h": (kernels.GroupRegular("h"), [(3, 2)]),
     "1-D": (kernels.Mirror("h"), [(3,), (6,)]),
     "1-D tile": (kernels.Tile((3,)), [(3,), (6,)]),
     "3-D": (kernels.Mirror("hvz"), [(3, 2, 3)]),
@@ -53,10 +55,11 @@ def cases(draw: st.DrawFn) -> tuple[KernelMap, tuple[int, ...], Problem]:
     for kernel in spatial:
         smallest = (kernel - 1) * dilation + 1 if padding == "valid" else 1
         axes.append(Axis(draw(st.integers(smallest, smallest + 9)), kernel, stride, dilation, padding))
-    paired = isinstance(kernel_map, kernels.FlipBank | kernels.GroupLift)
+    paired = isinstance(kernel_map, kernels.FlipBank | kernels.GroupLift | kernels.GroupRegular)
     groups = 1 if paired else draw(st.sampled_from([1, 1, 2]))
-    problem = Problem(tuple(axes), 2 * groups, 8 if paired else 4, groups)
-    return kernel_map, (*spatial, 2, problem.filters), problem
+    channels = 8 if isinstance(kernel_map, kernels.GroupRegular) else 2
+    problem = Problem(tuple(axes), channels * groups, 8 if paired else 4, groups)
+    return kernel_map, (*spatial, channels, problem.filters), problem
 
 
 def arrays(kernel_map: KernelMap, shape: tuple[int, ...], problem: Problem, seed: int = 0) -> tuple[tf.Tensor, ...]:
@@ -105,8 +108,8 @@ def test_every_scheme_equals_the_dense_one(case: tuple[KernelMap, tuple[int, ...
 def test_the_structures_that_fold_have_folded_schemes(name: str) -> None:
     kernel_map, shapes = MAPS[name]
     spatial = shapes[0]
-    problem = Problem(tuple(Axis(9, kernel, 1, 1, "same") for kernel in spatial), 4, 8)
-    dense, *folded = schemes_of(kernel_map, (*spatial, 4, 8), problem)
+    problem = Problem(tuple(Axis(9, kernel, 1, 1, "same") for kernel in spatial), 8, 8)
+    dense, *folded = schemes_of(kernel_map, (*spatial, 8, 8), problem)
     assert dense.name == "dense"
     assert folded, "no folded scheme"
 
@@ -263,7 +266,7 @@ def test_large_steps_are_taken_in_lots(monkeypatch: pytest.MonkeyPatch, graph: b
     latent = arrays(kernel_map, shape, problem)[1]
     inputs = tf.constant(np.random.default_rng(2).normal(size=(11, 7, 6, 2)), tf.float32)
     choice = _plan.choose(schemes, "folded", 11)
-    lots = _plan._lots(choice, 11)
+    lots = _plan._lots(choice, choice.forward, 11, whole=True)
     assert 1 < len(lots) < 11 and sum(lots) == 11
 
     def tested(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:

@@ -70,6 +70,19 @@ class GroupMap(KernelMap):
         turned = tf.gather(tf.reshape(copies, (-1, outputs // order)), back)
         return tf.reshape(tf.reduce_mean(turned, axis=1), latent_shape)
 
+    def pairs(self, kernel_shape: Sequence[int], axis: int) -> Pairs | None:
+        spatial, (inputs, filters) = split_shape(kernel_shape)
+        group = self._group_for(spatial)
+        flip = groups.Element(tuple(range(len(spatial))), tuple(i == axis for i in range(len(spatial))))
+        if flip not in group.elements:
+            return None
+        images = group.multiplication_table[group.elements.index(flip)]
+
+        def of(channels: int) -> np.ndarray:
+            return (np.arange(channels // group.order)[:, None] * group.order + images).ravel()
+
+        return Pairs.of_images(of(filters), of(inputs) if self.inputs_per_channel > 1 else None)
+
     def _group_for(self, spatial: tuple[int, ...]) -> groups.Group:
         group = groups.get(self.group, max(len(spatial), 2))
         if len(spatial) < 2 or not group.preserves(spatial):
@@ -128,15 +141,6 @@ class GroupLift(GroupMap):
     def inputs_per_channel(self) -> int:
         return 1
 
-    def pairs(self, kernel_shape: Sequence[int], axis: int) -> Pairs | None:
-        spatial, (_, filters) = split_shape(kernel_shape)
-        group = self._group_for(spatial)
-        flip = groups.Element(tuple(range(len(spatial))), tuple(i == axis for i in range(len(spatial))))
-        if flip not in group.elements:
-            return None
-        images = group.multiplication_table[group.elements.index(flip)]
-        return Pairs.of_images((np.arange(filters // group.order)[:, None] * group.order + images).ravel())
-
 
 @final
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +148,7 @@ class GroupRegular(GroupMap):
     """Kernels of a group convolution from maps on the group to maps on the group.
 
     Output channel ``c * order + g`` is filter ``c`` transformed by element ``g``, which turns each plane and permutes
-    the
-    planes of every input group channel: plane ``h`` comes from plane ``g^-1 h``.
+    the planes of every input group channel: plane ``h`` comes from plane ``g^-1 h``.
 
     Args:
         group: A group of the square: ``"c2"``, ``"c4"``, ``"d4"``, ``"h"``, ``"v"``, ``"hv"``, ``"diag"``.

@@ -107,23 +107,29 @@ class Ties:
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pairs:
-    """Filters in pairs of reflections along one axis: filter ``second[i]`` is filter ``first[i]`` reversed.
+    """Filters in pairs of reflections along one axis.
+
+    The law: ``kernel[..., inputs[i], filters[f]]`` is ``kernel[..., i, f]`` reversed along the axis.
 
     Args:
-        first, second: Integers of shape ``(filters / 2,)``; together they name every filter once.
+        filters: For each filter the other one of its pair, integers of shape ``(filters,)``: an involution without
+            fixed points.
+        inputs: The same for the input channels; None where the reflection leaves them as they are.
     """
 
-    first: np.ndarray
-    second: np.ndarray
+    filters: np.ndarray
+    inputs: np.ndarray | None = None
 
     @classmethod
-    def of_images(cls, images: np.ndarray) -> "Pairs | None":
-        """Return the pairs of an involution without fixed points, given as the image of each filter; -1 is none."""
-        places = np.arange(len(images))
-        if len(images) == 0 or np.any(images < 0) or np.any(images == places) or np.any(images[images] != places):
-            return None
-        first = places[images > places]
-        return cls(first, images[first])
+    def of_images(cls, filters: np.ndarray, inputs: np.ndarray | None = None) -> "Pairs | None":
+        """Return the pairs that such images make; None where they make none. An image of -1 is none."""
+        images = [filters] if inputs is None else [filters, inputs]
+        return cls(filters, inputs) if all(_pairs_up(one) for one in images) else None
+
+
+def _pairs_up(images: np.ndarray) -> bool:
+    places = np.arange(len(images))
+    return len(images) > 0 and bool(np.all((images >= 0) & (images != places) & (images[images] == places)))
 
 
 def ties_of(cells: np.ndarray, rank: int) -> tuple[Ties, ...]:

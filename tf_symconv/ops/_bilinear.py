@@ -1,4 +1,4 @@
-"""Three bilinear products over a stack of channels, each the gradient of the others.
+"""Bilinear products over a stack of channels: three, each the gradient of the others, and one with a constant.
 
 Autodiff of the plain ops would expand a stack and sum it up again, which moves more numbers than folding saves. Here
 every gradient is one of the three products, so second derivatives work to any order. The gradient of the kernel is
@@ -9,6 +9,7 @@ the peak memory of a training step.
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import numpy as np
 import tensorflow as tf
 
 Gradient = Callable[..., tuple[tf.Tensor, tf.Tensor]]
@@ -89,6 +90,29 @@ def correlate(stack: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
     return cast(Any, run)(stack, points)
 
 
+def assemble(stack: tf.Tensor, matrices: np.ndarray) -> tf.Tensor:
+    """Return ``sum_i stack[:, i] @ matrices[i]`` for constant matrices.
+
+    Args:
+        stack: Shape ``(batch, m, points, channels)``.
+        matrices: Shape ``(m, channels, filters)``.
+
+    Returns:
+        Shape ``(batch, points, filters)``.
+    """
+
+    @tf.custom_gradient
+    def run(stack: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        constants = tf.constant(matrices, stack.dtype)
+
+        def gradient(dy: tf.Tensor) -> tf.Tensor:
+            return _spread(dy, tf.transpose(constants, (0, 2, 1)))
+
+        return tf.squeeze(tf.nn.conv2d(stack, constants[:, None], 1, "VALID"), 1), gradient
+
+    return cast(Any, run)(stack)
+
+
 def kernel_gradient_first(product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *factors: tf.Tensor) -> tf.Tensor:
     """Return ``product(inputs, kernel)``; in a graph its gradients come in the order that needs the least memory.
 
@@ -112,15 +136,15 @@ def kernel_gradient_first(product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], 
     return cast(Any, run)(*factors)
 
 
-def pull_back(function: Callable[..., tf.Tensor], sources: Sequence[tf.Tensor], dy: tf.Tensor) -> list[tf.Tensor]:
-    """Return the gradients of a function of the sources, ``dy`` being that of its outputs.
+def pull_back(function: Callable[..., Any], sources: Sequence[tf.Tensor], dy: Any) -> list[tf.Tensor]:
+    """Return the gradients of a function of the sources; ``dy``, of the structure of its outputs, is theirs.
 
     In a graph the outputs, which nobody needs, are pruned away.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(sources)
         outputs = function(*sources)
-    return cast(Any, tape.gradient(outputs, sources, output_gradients=[dy]))
+    return cast(Any, tape.gradient(outputs, sources, output_gradients=dy))
 
 
 def _spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, final
 
+import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
@@ -324,10 +325,45 @@ class SpreadThenFold(_Products):
         ]
 
 
+@final
+class SpreadToBoth(_Products):
+    """Filters and their up-down reflections: both add up the same products, in opposite orders.
+
+    The columns are folded on the side of the inputs. The outputs are a stack, those of the filters first: shape
+    ``(batch, 2, points, filters)``.
+    """
+
+    @property
+    def name(self) -> str:
+        return "folded both, shared"
+
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        columns, (batch, rows, across, channels) = self._columns(inputs)
+        stack = spread(tf.reshape(columns, [batch, rows * across, channels]), self._stacked(kernel))
+        matrix = self._rows()
+        outputs, m, size = matrix.shape
+        filters = self.problem.filters
+        tall = tf.reshape(stack, [batch, m * rows, across * filters])
+        both = np.concatenate([matrix, matrix[:, ::-1]]).reshape(2 * outputs, m * size)
+        return tf.reshape(matmul_along(tall, 1, both), [batch, 2, outputs * across, filters])
+
+    def steps(self) -> list[Step]:
+        of = self.problem
+        columns = self._fold_step(1, of.inputs)
+        down, across = of.axes
+        wide = down.kernel * (down.size or 0) * across.outputs(across.size or 0) * of.filters
+        outputs = 2 * of.points * of.filters
+        return [
+            columns,
+            _product_step(self, columns.written, wide),
+            Step(outputs * down.kernel * (down.size or 0), wide, outputs, product=True),
+        ]
+
+
 def _product_step(form: Form, read: int, written: int) -> Step:
     of = form.problem
     across = form.ties[1].reduced * of.channels
-    products = read * form.ties[0].reduced * of.filters if isinstance(form, SpreadThenFold) else read * of.filters
+    products = read * of.filters if isinstance(form, FoldThenContract) else read * form.ties[0].reduced * of.filters
     kernel = form.ties[0].reduced * across * of.filters
     return Step(products, read, written, channels=across, kernel=kernel, product=True)
 
@@ -345,10 +381,15 @@ def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:
 def whole_forms(problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -> list[Form]:
     """Return the forms that fold all of these axes: as many for all ties."""
     found: list[Form] = [Strided(problem, ties, [axis in folded for axis in range(len(ties))])]
-    known = all(axis.size is not None and axis.size <= 2 * LONGEST for axis in problem.axes)
-    if len(folded) == len(ties) == 2 and problem.groups == 1 and known and problem.points > 0:
+    if len(folded) == 2 and has_products(problem):
         found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
     return found
+
+
+def has_products(problem: Problem) -> bool:
+    """Return whether matrix products can compute the convolution: a picture of known size, not too large."""
+    known = all(axis.size is not None and axis.size <= 2 * LONGEST for axis in problem.axes)
+    return known and len(problem.axes) == 2 and problem.groups == 1 and problem.points > 0
 
 
 def _pad(inputs: tf.Tensor, position: int, axis: Axis) -> tf.Tensor:

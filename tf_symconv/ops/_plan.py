@@ -2,22 +2,27 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast, final
 
 import tensorflow as tf
 
 from tf_symconv.ops._bilinear import pull_back
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
-from tf_symconv.ops._schemes import Scheme
+from tf_symconv.ops._scheme import Kernels, Scheme
 
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
 MARGIN = 0.88
 #: Steps that read and write more floats than this (64 MiB) are cut into lots of examples ...
 LARGE = 2**24
-#: ... that read and write at most so many (16 MiB). Smaller steps would lose more time than they save memory.
+#: ... that read and write at most so many (16 MiB).
 LOT = 2**22
+#: Smaller work is cut into so many lots, where each is predicted to cost at least ``WORTH`` ...
+LOTS = 4
+WORTH = 2e8
+#: ... and so many may be under way at the same time.
+AT_ONCE = 3
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
 
@@ -144,60 +149,87 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
 def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
     """Compute a convolution by the schemes chosen; ``inputs`` are channels last.
 
-    Where the number of examples is known, large folded schemes take a few at a time, one lot after the other, in the
-    gradient too, which folds again: so folded inputs, several times as large as the inputs, need little memory at once.
+    Where the number of examples is known, folded schemes take a few at a time. Lots that are under way together keep
+    the cores busy: while one op of a lot ends, another of the next lot begins. Large lots go one after the other, so
+    that folded inputs, several times as large as the inputs, need little memory at once. Nothing folded is kept for
+    the gradient, which folds again.
     """
-    lots = _lots(choice, inputs.shape[0])
-    if len(lots) == 1 and choice.forward is choice.inputs_gradient is choice.kernel_gradient:
+    batch = inputs.shape[0]
+    lots = {
+        part: _lots(choice, getattr(choice, part), batch, whole=part == "kernel_gradient" or tf.executing_eagerly())
+        for part in ("forward", "inputs_gradient", "kernel_gradient")
+    }
+    if len({choice.forward, choice.inputs_gradient, choice.kernel_gradient}) == 1 and not any(
+        len(sizes) > 1 for sizes in lots.values()
+    ):
         return choice.forward.run(inputs, latent)
 
     @tf.custom_gradient
     def in_lots(inputs: tf.Tensor, latent: tf.Tensor) -> Any:
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            of_inputs, of_latent = [], []
-            wait: Any = [dy]
-            for some, dys in zip(_split(inputs, lots), _split(dy, lots), strict=True):
-                with tf.control_dependencies(wait):
-                    pair = _gradients(choice, tf.identity(some), latent, dys)
-                wait = pair
-                of_inputs.append(pair[0])
-                of_latent.append(pair[1])
-            return _join(of_inputs), tf.add_n(of_latent)
+        def weighed(scheme: Scheme) -> Kernels:
+            return scheme.weigh(latent, inputs.dtype)
 
-        outputs: list[tf.Tensor] = []
-        for some in _split(inputs, lots):
-            with tf.control_dependencies(outputs[-1:]):
-                outputs.append(choice.forward.run(tf.identity(some), latent))
-        return _join(outputs), gradient
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            scheme = choice.kernel_gradient
+            kernels = weighed(scheme)
+
+            def of_kernels(some: tf.Tensor, dys: tf.Tensor) -> list[tf.Tensor]:
+                return pull_back(lambda *kernels: scheme.apply(some, kernels), kernels, dys)
+
+            sums = [
+                tf.add_n(parts)
+                for parts in zip(*_by_lots(of_kernels, lots["kernel_gradient"], inputs, dy), strict=True)
+            ]
+            (of_latent,) = pull_back(lambda latent: scheme.weigh(latent, inputs.dtype), (latent,), sums)
+            scheme = choice.inputs_gradient
+            kernels = weighed(scheme)
+            with tf.control_dependencies(sums):
+                dy = tf.identity(dy)
+            of_inputs = _by_lots(
+                lambda some, dys: pull_back(lambda some: scheme.apply(some, kernels), (some,), dys),
+                lots["inputs_gradient"],
+                inputs,
+                dy,
+            )
+            return _join([one for (one,) in of_inputs]), of_latent
+
+        kernels = weighed(choice.forward)
+        outputs = _by_lots(lambda some: [choice.forward.apply(some, kernels)], lots["forward"], inputs)
+        return _join([one for (one,) in outputs]), gradient
 
     return cast(Any, in_lots)(inputs, latent)
 
 
-def _gradients(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor, dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the gradients with respect to inputs and latent by the schemes chosen for each."""
-    if choice.inputs_gradient is choice.kernel_gradient:
-        both = pull_back(choice.inputs_gradient.run, (inputs, latent), dy)
-        return both[0], both[1]
-    (of_latent,) = pull_back(lambda latent: choice.kernel_gradient.run(inputs, latent), (latent,), dy)
-    (of_inputs,) = pull_back(lambda inputs: choice.inputs_gradient.run(inputs, latent), (inputs,), dy)
-    return of_inputs, of_latent
+def _by_lots(
+    function: Callable[..., list[tf.Tensor]], lots: Sequence[int], *tensors: tf.Tensor
+) -> list[list[tf.Tensor]]:
+    """Return what the function makes of each lot; no more than ``AT_ONCE`` lots are under way together."""
+    made: list[list[tf.Tensor]] = []
+    for some in zip(*(_split(tensor, lots) for tensor in tensors), strict=True):
+        with tf.control_dependencies(made[-AT_ONCE] if len(made) >= AT_ONCE else []):
+            made.append(function(*(tf.identity(one) for one in some) if len(lots) > 1 else some))
+    return made
 
 
-def _lots(choice: Choice, batch: int | None) -> list[int]:
-    """Return how many examples are taken at a time."""
-    schemes = {choice.forward, choice.inputs_gradient, choice.kernel_gradient} - {choice.dense}
-    moved = max((step.read + step.written for scheme in schemes for step in scheme.steps or ()), default=0)
-    if not batch or batch * moved <= LARGE:
+def _lots(choice: Choice, scheme: Scheme, batch: int | None, *, whole: bool) -> list[int]:
+    """Return how many examples are taken at a time; ``whole``: all of them, if memory allows."""
+    steps = scheme.steps or ()
+    moved = max((step.read + step.written for step in steps), default=0)
+    if not batch or scheme is choice.dense:
         return [batch or -1]
-    lot = min(batch, max(1, LOT // moved))
+    if batch * moved > LARGE:
+        count = -(-batch // max(1, LOT // moved))
+    else:
+        count = 1 if whole else max(1, min(LOTS, batch, int(forward_cost(steps, batch) / WORTH)))
+    lot = -(-batch // count)
     return [lot] * (batch // lot) + [batch % lot] * (batch % lot > 0)
 
 
-def _split(tensor: tf.Tensor, lots: list[int]) -> list[tf.Tensor]:
+def _split(tensor: tf.Tensor, lots: Sequence[int]) -> list[tf.Tensor]:
     return [tensor] if len(lots) == 1 else tf.split(tensor, lots)
 
 
-def _join(parts: list[tf.Tensor]) -> tf.Tensor:
+def _join(parts: Sequence[tf.Tensor]) -> tf.Tensor:
     return parts[0] if len(parts) == 1 else tf.concat(parts, 0)
 
 

@@ -1,0 +1,170 @@
+"""Filters in pairs of reflections: flip banks and group convolutions.
+
+The outputs of a pair are ``u + v`` and ``u - v``, where ``u`` and ``v`` come from kernels of one parity each, which
+fold. Where the reflection also pairs the input channels, their sums ``s`` and differences ``d`` make them:
+``u = even(s) + odd(d)`` and ``v = even(d) + odd(s)``, each with half the filters and half the channels.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tf_symconv.kernels import KernelMap, Pairs, Ties
+from tf_symconv.ops._bilinear import assemble
+from tf_symconv.ops._cost import Step
+from tf_symconv.ops._forms import Form, Problem, SpreadToBoth, has_products
+from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, scheme
+
+
+def paired_schemes(kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem) -> list[Scheme]:
+    """Return the schemes of a kernel whose filters come in pairs of reflections along some axis."""
+    found = [kernel_map.pairs(kernel_shape, axis) if size > 1 else None for axis, size in enumerate(kernel_shape[:-2])]
+    schemes = []
+    for axis, pairs in enumerate(found):
+        if pairs is not None and pairs.inputs is None:
+            schemes += _of_images(kernel_map, kernel_shape, problem, axis, pairs)
+        elif pairs is not None and pairs.inputs is not None:
+            schemes += _of_group_maps(kernel_map, kernel_shape, problem, axis, pairs.filters, pairs.inputs)
+    if len(found) == 2 and has_products(problem):
+        schemes += _along_both(kernel_map, kernel_shape, problem, *found)
+    return schemes
+
+
+def _of_images(
+    kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem, axis: int, pairs: Pairs
+) -> list[Scheme]:
+    """Return the schemes for inputs whose channels stay as they are: ``u`` is even, ``v`` odd."""
+    half = dataclasses.replace(problem, filters=problem.filters // 2)
+    first = _firsts(pairs.filters)
+    matrix = _signs(first, pairs.filters)
+
+    def weigh(latent: tf.Tensor, dtype: tf.DType) -> Kernels:
+        kernel = tf.gather(tf.cast(kernel_map.expand(latent, kernel_shape), dtype), first, axis=-1)
+        return tuple(parity_part(kernel, (axis,), (sign,)) for sign in (1, -1))
+
+    def apply_by(forms: Sequence[Form]) -> Apply:
+        return lambda inputs, parts: _joined(
+            [form(inputs, part) for form, part in zip(forms, parts, strict=True)], matrix
+        )
+
+    return [
+        scheme(f"pairs, {forms[0].name}", weigh, apply_by(forms), forms, *_joining(problem))
+        for forms in zip(*(parity_forms(half, (axis,), (sign,)) for sign in (1, -1)), strict=True)
+    ]
+
+
+def _of_group_maps(
+    kernel_map: KernelMap,
+    kernel_shape: tuple[int, ...],
+    problem: Problem,
+    axis: int,
+    filters: np.ndarray,
+    inputs: np.ndarray,
+) -> list[Scheme]:
+    """Return the schemes for inputs whose channels are paired as well."""
+    quarter = dataclasses.replace(problem, channels=problem.channels // 2, filters=problem.filters // 2)
+    first, channel = _firsts(filters), _firsts(inputs)
+    partner = inputs[channel]
+    of_outputs = 0.5 * _signs(first, filters)
+    sums, differences = np.split(_signs(channel, inputs).T, 2, axis=1)
+
+    def weigh(latent: tf.Tensor, dtype: tf.DType) -> Kernels:
+        kernel = tf.gather(tf.cast(kernel_map.expand(latent, kernel_shape), dtype), first, axis=-1)
+        one, other = (tf.gather(kernel, channels, axis=-2) for channels in (channel, partner))
+        return tuple(
+            parity_part(part, (axis,), (sign,))
+            for part, sign in ((one + other, 1), (one - other, -1), (one - other, 1), (one + other, -1))
+        )
+
+    def apply_by(even: Form, odd: Form) -> Apply:
+        def apply(inputs: tf.Tensor, parts: Kernels) -> tf.Tensor:
+            s, d = (_times(inputs, matrix) for matrix in (sums, differences))
+            return _joined([even(s, parts[0]) + odd(d, parts[1]), even(d, parts[2]) + odd(s, parts[3])], of_outputs)
+
+        return apply
+
+    half = problem.inputs // 2
+    splitting = [Step(half * problem.channels, 2 * half, half, product=True)] * 2
+    outputs = outputs_of(quarter)
+    adding = [Step(0, 2 * outputs, outputs)] * 2
+    return [
+        scheme(
+            f"pairs, {even.name}",
+            weigh,
+            apply_by(even, odd),
+            [even, odd, even, odd],
+            *splitting,
+            *adding,
+            *_joining(problem),
+        )
+        for even, odd in zip(*(parity_forms(quarter, (axis,), (sign,)) for sign in (1, -1)), strict=True)
+    ]
+
+
+def _along_both(
+    kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem, down: Pairs | None, across: Pairs | None
+) -> list[Scheme]:
+    """Return the scheme of filters in fours, for inputs whose channels stay as they are.
+
+    Columns fold by parity; a filter and its up-down reflection share their products.
+    """
+    if down is None or across is None or down.inputs is not None:
+        return []
+    images = np.stack([np.arange(problem.filters), down.filters, across.filters, down.filters[across.filters]])
+    first = np.flatnonzero(images.argmin(0) == 0)
+    if 4 * len(first) != problem.filters:
+        return []
+    fourth = dataclasses.replace(problem, filters=len(first))
+    rows, columns = (axis.kernel for axis in problem.axes)
+    forms = [SpreadToBoth(fourth, [Ties.none(rows), Ties.mirrored(columns, sign)]) for sign in (1, -1)]
+    # Even outputs of a filter and of its up-down reflection, then odd ones; the reflections of columns have signs.
+    matrices = np.zeros((4, len(first), problem.filters), np.float32)
+    places = np.arange(len(first))
+    for entry, (sign, flip) in enumerate([(1, 0), (1, 1), (-1, 0), (-1, 1)]):
+        matrices[entry, places, images[flip, first]] = 1
+        matrices[entry, places, images[2 + flip, first]] = sign
+
+    def weigh(latent: tf.Tensor, dtype: tf.DType) -> Kernels:
+        kernel = tf.gather(tf.cast(kernel_map.expand(latent, kernel_shape), dtype), first, axis=-1)
+        return tuple(parity_part(kernel, (1,), (sign,)) for sign in (1, -1))
+
+    def apply(inputs: tf.Tensor, parts: Kernels) -> tf.Tensor:
+        stack = tf.concat([form(inputs, part) for form, part in zip(forms, parts, strict=True)], 1)
+        shape = [sizes_of(inputs)[0], *(axis.outputs(axis.size) for axis in problem.axes), problem.filters]
+        return tf.reshape(assemble(stack, matrices), shape)
+
+    return [scheme(f"fours, {forms[0].name}", weigh, apply, forms, *_joining(problem))]
+
+
+def _firsts(images: np.ndarray) -> np.ndarray:
+    """Return the first of each pair."""
+    return np.flatnonzero(images > np.arange(len(images)))
+
+
+def _signs(first: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return the matrix from sums and differences to the members of the pairs: ``u + v`` and ``u - v``."""
+    places = np.arange(len(first))
+    matrix = np.zeros((2, len(first), len(images)), np.float32)
+    matrix[:, places, first] = 1
+    matrix[:, places, images[first]] = [[1], [-1]]
+    return matrix.reshape(-1, len(images))
+
+
+def _joined(halves: Sequence[tf.Tensor], matrix: np.ndarray) -> tf.Tensor:
+    return _times(tf.concat(halves, -1), matrix)
+
+
+def _times(inputs: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
+    """Multiply the channels by a matrix."""
+    *shape, channels = sizes_of(inputs)
+    product = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.constant(matrix, inputs.dtype))
+    return tf.reshape(product, [*shape, matrix.shape[1]])
+
+
+def _joining(problem: Problem) -> list[Step]:
+    """Return the steps that make the outputs from those of their halves."""
+    outputs = outputs_of(problem)
+    return [Step(0, outputs, outputs), Step(outputs * problem.filters, outputs, outputs, product=True)]

@@ -1,0 +1,83 @@
+"""One way to compute a convolution with a structured kernel, and the parts that several of them share."""
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Sequence
+from typing import final
+
+import tensorflow as tf
+
+from tf_symconv.kernels import Ties
+from tf_symconv.ops._cost import Step
+from tf_symconv.ops._forms import Form, Problem, whole_forms
+
+Kernels = tuple[tf.Tensor, ...]
+Weigh = Callable[[tf.Tensor, tf.DType], Kernels]
+Apply = Callable[[tf.Tensor, Kernels], tf.Tensor]
+
+
+@final
+@dataclasses.dataclass(frozen=True, eq=False)
+class Scheme:
+    """One way to compute a convolution with a structured kernel.
+
+    Args:
+        name: What it does, in a word or two.
+        weigh: Takes the latent and the type of the inputs, and returns the kernels that it works with; linear.
+        apply: Takes inputs, channels last, and these kernels, and returns the outputs. Examples do not meet in it.
+        steps: The work for one example; None where sizes are not known.
+    """
+
+    name: str
+    weigh: Weigh
+    apply: Apply
+    steps: tuple[Step, ...] | None
+
+    def run(self, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
+        """Return the outputs for inputs, channels last."""
+        return self.apply(inputs, self.weigh(latent, inputs.dtype))
+
+    @property
+    def multiplications(self) -> int | None:
+        """The multiplications for one example, those with folding matrices included."""
+        return None if self.steps is None else sum(step.multiplications for step in self.steps)
+
+
+def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: Step) -> Scheme:
+    """Return a scheme that does the work of some forms and more."""
+    known = all(is_known(form.problem) for form in forms)
+    steps = tuple(itertools.chain(*(form.steps() for form in forms), more)) if known else None
+    return Scheme(name, weigh, apply, steps)
+
+
+def is_known(problem: Problem) -> bool:
+    """Return whether the sizes of a problem are known."""
+    return all(axis.size is not None for axis in problem.axes)
+
+
+def outputs_of(problem: Problem) -> int:
+    """Return the number of outputs for one example, 0 where sizes are not known."""
+    return problem.points * problem.filters if is_known(problem) else 0
+
+
+def parity_forms(problem: Problem, axes: Sequence[int], signs: Sequence[int]) -> list[Form]:
+    """Return the forms that fold all of some axes, for kernels of these parities along them."""
+    ties = [Ties.none(axis.kernel) for axis in problem.axes]
+    for axis, sign in zip(axes, signs, strict=True):
+        ties[axis] = Ties.mirrored(problem.axes[axis].kernel, sign)
+    return whole_forms(problem, ties, axes)
+
+
+def parity_part(kernel: tf.Tensor, axes: Sequence[int], signs: Sequence[int]) -> tf.Tensor:
+    """Return the smaller kernel of the part of a kernel that has these parities along the axes."""
+    for axis, sign in zip(axes, signs, strict=True):
+        half = half_of(int(kernel.shape[axis] or 0), sign)
+        image = tf.reverse(kernel, [axis])
+        part = kernel + image if sign > 0 else kernel - image
+        kernel = 0.5 * part[(slice(None),) * axis + (slice(half),)]
+    return kernel
+
+
+def half_of(size: int, sign: int) -> int:
+    """Return how many slices are left of an axis of this parity."""
+    return (size + (sign > 0)) // 2
