@@ -1,5 +1,6 @@
 """Folded convolutions equal dense ones: values, gradients and second derivatives."""
 
+import dataclasses
 from typing import Any
 
 import hypothesis
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from tf_symconv import kernels, ops
 from tf_symconv.kernels import KernelMap
-from tf_symconv.ops import _plan
+from tf_symconv.ops import _forms
 from tf_symconv.ops._axes import Axis
-from tf_symconv.ops._forms import Problem
+from tf_symconv.ops._forms import Problem, Room
 from tf_symconv.ops._plan import Choice, run
 from tf_symconv.ops._schemes import Scheme, schemes_of, twin_schemes_of
 
@@ -62,9 +63,11 @@ def cases(draw: st.DrawFn) -> tuple[KernelMap, tuple[int, ...], Problem]:
     return kernel_map, (*spatial, channels, problem.filters), problem
 
 
-def arrays(kernel_map: KernelMap, shape: tuple[int, ...], problem: Problem, seed: int = 0) -> tuple[tf.Tensor, ...]:
+def arrays(
+    kernel_map: KernelMap, shape: tuple[int, ...], problem: Problem, seed: int = 0, batch: int = 2
+) -> tuple[tf.Tensor, ...]:
     rng = np.random.default_rng(seed)
-    inputs = rng.normal(size=(2, *(axis.size or 9 for axis in problem.axes), problem.channels))
+    inputs = rng.normal(size=(batch, *(axis.size or 9 for axis in problem.axes), problem.channels))
     latent = rng.normal(size=kernel_map.latent_shape(shape))
     return tf.constant(inputs, tf.float32), tf.constant(latent, tf.float32)
 
@@ -256,18 +259,47 @@ def test_second_derivatives(scheme_index: Any) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * float(tf.reduce_max(tf.abs(want))))
 
 
+@pytest.mark.parametrize("name", sorted(MAPS))
+def test_gradients_in_graphs_come_in_lots(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_forms, "WORTH", 1.0)
+    kernel_map, shapes = MAPS[name]
+    spatial = shapes[0]
+    problem = Problem(tuple(Axis(kernel + 3, kernel, 1, 1, "same") for kernel in spatial), 8, 8)
+    shape = (*spatial, 8, 8)
+    inputs, latent = arrays(kernel_map, shape, problem, batch=5)
+    dense, *folded = schemes_of(kernel_map, shape, problem)
+
+    def norm_and_gradients(scheme: Scheme) -> Any:
+        @tf.function
+        def graph(inputs: tf.Tensor, latent: tf.Tensor) -> Any:
+            with tf.GradientTape() as tape:
+                tape.watch([inputs, latent])
+                first = values_and_gradients(scheme.run, inputs, latent)
+                norm = tf.add_n([tf.reduce_sum(tf.square(one)) for one in first])
+            return first, tape.gradient(norm, [inputs, latent])
+
+        first, second = graph(inputs, latent)
+        return [*first, *second]
+
+    want = norm_and_gradients(dense)
+    for scheme in folded:
+        for got, expected in zip(norm_and_gradients(scheme), want, strict=True):
+            scale = float(tf.reduce_max(tf.abs(expected)))
+            np.testing.assert_allclose(got, expected, atol=2e-5 * scale, err_msg=scheme.name)
+
+
 @pytest.mark.parametrize("graph", [False, True])
-def test_large_steps_are_taken_in_lots(monkeypatch: pytest.MonkeyPatch, graph: bool) -> None:
-    monkeypatch.setattr(_plan, "LARGE", 1000)
-    monkeypatch.setattr(_plan, "LOT", 2500)
+@pytest.mark.parametrize("index", [1, 4, 5])
+def test_large_steps_are_taken_in_lots(index: int, graph: bool) -> None:
     problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
     kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
     schemes = schemes_of(kernel_map, shape, problem)
-    latent = arrays(kernel_map, shape, problem)[1]
-    inputs = tf.constant(np.random.default_rng(2).normal(size=(11, 7, 6, 2)), tf.float32)
-    choice = _plan.choose(schemes, "folded", 11)
-    lots = _plan._lots(choice, choice.forward, 11, whole=True)
-    assert 1 < len(lots) < 11 and sum(lots) == 11
+    inputs, latent = arrays(kernel_map, shape, problem, batch=11)
+    tight = dataclasses.replace(schemes[index], room=Room(1000, 2500))
+    choice = Choice(schemes[0], tight, tight, tight, "", (11,))
+    lots = tight.lots(11)
+    assert 1 < len(lots) <= 11
+    assert sum(lots) == 11
 
     def tested(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
         return run(choice, x, z)
@@ -281,7 +313,8 @@ def test_large_steps_are_taken_in_lots(monkeypatch: pytest.MonkeyPatch, graph: b
 
 def test_compiled_by_xla() -> None:
     problem = Problem((Axis(8, 5, 1, 1, "same"), Axis(9, 5, 1, 1, "same")), 3, 4)
-    for kernel_map in (kernels.Mirror("hv"), kernels.Tile((5, 1)), kernels.Rotational(2)):
+    maps = (kernels.Mirror("hv"), kernels.Tile((5, 1)), kernels.Rotational(2), kernels.FlipBank({"hv": 4}))
+    for kernel_map in maps:
         shape = (5, 5, 3, 4)
         inputs, latent = arrays(kernel_map, shape, problem)
         dense, *folded = schemes_of(kernel_map, shape, problem)

@@ -12,6 +12,8 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
+from tf_symconv.ops._lots import equal_lots, in_turn, join
+
 Gradient = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
@@ -113,27 +115,47 @@ def assemble(stack: tf.Tensor, matrices: np.ndarray) -> tf.Tensor:
     return cast(Any, run)(stack)
 
 
-def kernel_gradient_first(product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], *factors: tf.Tensor) -> tf.Tensor:
-    """Return ``product(inputs, kernel)``; in a graph its gradients come in the order that needs the least memory.
+def folded_product(
+    fold: Callable[[tf.Tensor], tf.Tensor],
+    product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    count: int,
+) -> tf.Tensor:
+    """Return ``product(fold(inputs), kernel)``, with gradients that need little memory at once in a graph.
+
+    The gradient of the kernel comes first, so that the folded inputs are free when that of the inputs begins. This one
+    comes in lots, two at a time, so that the gradient of the folded inputs, as large as they, is never there as a
+    whole.
 
     Args:
-        product: Bilinear, of inputs and a kernel.
-        *factors: The inputs and the kernel.
+        fold: Linear.
+        product: Bilinear.
+        inputs: Shape ``(batch, ...)``.
+        kernel: Any tensor.
+        count: The number of lots; 1 where the batch is not known.
     """
+    folded = fold(inputs)
     if tf.executing_eagerly():
-        return product(*factors)
+        return product(folded, kernel)
+    lots = equal_lots(int(inputs.shape[0] or 1), count)
 
+    # The gradient of the inputs goes straight to them. None goes to the folded inputs, which are an argument so that
+    # the gradient of the kernel knows what they come from when it is differentiated itself.
     @tf.custom_gradient
-    def run(inputs: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            (of_kernel,) = pull_back(lambda kernel: product(inputs, kernel), [kernel], dy)
+    def run(inputs: tf.Tensor, folded: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, None, tf.Tensor]:
+            (of_kernel,) = pull_back(lambda kernel: product(folded, kernel), [kernel], dy)
             with tf.control_dependencies([of_kernel]):
-                (of_inputs,) = pull_back(lambda inputs: product(inputs, kernel), [inputs], dy)
-            return of_inputs, of_kernel
+                dy = tf.identity(dy)
+            of_inputs = in_turn(
+                lambda some, dys: pull_back(lambda some: product(fold(some), kernel), [some], dys), lots, 2, inputs, dy
+            )
+            return join([one for (one,) in of_inputs]), None, of_kernel
 
-        return product(inputs, kernel), gradient
+        return product(folded, kernel), gradient
 
-    return cast(Any, run)(*factors)
+    return cast(Any, run)(inputs, folded, kernel)
 
 
 def pull_back(function: Callable[..., Any], sources: Sequence[tf.Tensor], dy: Any) -> list[tf.Tensor]:

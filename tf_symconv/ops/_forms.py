@@ -14,12 +14,15 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, Axis, box_sum, fold, folding_matrix, matmul_along
-from tf_symconv.ops._bilinear import contract, kernel_gradient_first, spread
-from tf_symconv.ops._cost import Step
+from tf_symconv.ops._bilinear import contract, folded_product, spread
+from tf_symconv.ops._cost import Step, forward_cost
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._layout import sizes_of
 
+#: The gradient of folded inputs comes in so many lots of examples, where each is predicted to cost ``WORTH``.
+LOTS = 4
+WORTH = 2e8
 #: How much longer a multiplication takes in a depthwise convolution.
 _DEPTHWISE = 8.0
 
@@ -54,6 +57,25 @@ class Problem:
         return math.prod(axis.outputs(axis.size or 0) for axis in self.axes)
 
 
+def is_known(problem: Problem) -> bool:
+    """Return whether the sizes of a problem are known."""
+    return all(axis.size is not None for axis in problem.axes)
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """Memory for folded inputs.
+
+    Args:
+        large: A batch of which a step reads and writes more floats is cut into lots of examples ...
+        lot: ... that read and write at most so many, and that are folded again in the gradient.
+    """
+
+    large: int
+    lot: int
+
+
 class Form(abc.ABC):
     """One way to compute a convolution with tied slices.
 
@@ -61,6 +83,9 @@ class Form(abc.ABC):
         problem: The convolution.
         ties: Those of each axis.
     """
+
+    #: 64 MiB, then 16 MiB: gradients of a convolution lose time where they see few examples.
+    room = Room(2**24, 2**22)
 
     def __init__(self, problem: Problem, ties: Sequence[Ties]) -> None:
         self.problem = problem
@@ -191,26 +216,38 @@ class Strided(Form):
         return "folded " + "+".join(f"axis {axis}" for axis, chosen in enumerate(self.folded) if chosen)
 
     def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        strides, dilations = [], []
-        padding = self.problem.axes[0].padding
+        axes = self.problem.axes
+        stepped = [chosen and not box for chosen, box in zip(self.folded, self.boxes, strict=True)]
+        strides = [one.reduced if steps else of.stride for one, of, steps in zip(self.ties, axes, stepped, strict=True)]
+        dilations = [1 if steps else of.dilation for of, steps in zip(axes, stepped, strict=True)]
+        # "same" adds nothing where whole blocks of folded values are stepped over.
+        valid = any(self.boxes) or all(self.folded)
+        return folded_product(
+            self._folded,
+            lambda folded, kernel: self._convolve(
+                folded, kernel, strides, "valid" if valid else axes[0].padding, dilations
+            ),
+            inputs,
+            kernel,
+            self._lots(inputs.shape[0]),
+        )
+
+    def _folded(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the inputs, folded and padded."""
         for axis, of in enumerate(self.problem.axes):
-            stride, dilation = of.stride, of.dilation
             if self.boxes[axis]:
                 inputs = self._box(inputs, axis)
             elif self.folded[axis]:
                 inputs = self._fold(inputs, axis)
-                stride, dilation = self.ties[axis].reduced, 1
             elif any(self.boxes):
                 inputs = _pad(inputs, axis + 1, of)
-            strides.append(stride)
-            dilations.append(dilation)
-        # "same" adds nothing where whole blocks of folded values are stepped over.
-        valid = any(self.boxes) or all(self.folded)
-        return kernel_gradient_first(
-            lambda inputs, kernel: self._convolve(inputs, kernel, strides, "valid" if valid else padding, dilations),
-            inputs,
-            kernel,
-        )
+        return inputs
+
+    def _lots(self, batch: int | None) -> int:
+        """Return in how many lots the gradient of the inputs comes: so many that each is worth ops of its own."""
+        if not batch or not is_known(self.problem):
+            return 1
+        return max(1, min(LOTS, batch, int(forward_cost(self.steps(), batch) / WORTH)))
 
     def _box(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
         of, ties = self.problem.axes[axis], self.ties[axis]
@@ -251,6 +288,9 @@ class Strided(Form):
 
 class _Products(Form):
     """Both axes of a picture are folded, and what is left is matrix products."""
+
+    #: 24 MiB, then 4 MiB: products of few examples are as fast, and fold to more.
+    room = Room(6 * 2**20, 2**20)
 
     def _columns(self, inputs: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
         """Return the inputs folded along the columns, shape ``(batch, rows, columns, m * channels)``, and its sizes."""

@@ -9,20 +9,14 @@ import tensorflow as tf
 
 from tf_symconv.ops._bilinear import pull_back
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
+from tf_symconv.ops._lots import in_turn, join
 from tf_symconv.ops._scheme import Kernels, Scheme
 
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
 MARGIN = 0.88
-#: Steps that read and write more floats than this (64 MiB) are cut into lots of examples ...
-LARGE = 2**24
-#: ... that read and write at most so many (16 MiB).
-LOT = 2**22
-#: Smaller work is cut into so many lots, where each is predicted to cost at least ``WORTH`` ...
-LOTS = 4
-WORTH = 2e8
-#: ... and so many may be under way at the same time.
-AT_ONCE = 3
+#: So many lots of examples are under way at a time.
+AT_ONCE = 2
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
 
@@ -149,88 +143,54 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
 def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
     """Compute a convolution by the schemes chosen; ``inputs`` are channels last.
 
-    Where the number of examples is known, folded schemes take a few at a time. Lots that are under way together keep
-    the cores busy: while one op of a lot ends, another of the next lot begins. Large lots go one after the other, so
-    that folded inputs, several times as large as the inputs, need little memory at once. Nothing folded is kept for
-    the gradient, which folds again.
+    Where the number of examples is known, large folded schemes take a few at a time, so that folded inputs, several
+    times as large as the inputs, need little memory at once; the gradient folds again.
     """
-    batch = inputs.shape[0]
-    lots = {
-        part: _lots(choice, getattr(choice, part), batch, whole=part == "kernel_gradient" or tf.executing_eagerly())
-        for part in ("forward", "inputs_gradient", "kernel_gradient")
-    }
-    if len({choice.forward, choice.inputs_gradient, choice.kernel_gradient}) == 1 and not any(
-        len(sizes) > 1 for sizes in lots.values()
-    ):
+    parts = (choice.forward, choice.inputs_gradient, choice.kernel_gradient)
+    lots = {scheme: _lots(choice, scheme, inputs.shape[0]) for scheme in parts}
+    if len(lots) == 1 and len(lots[choice.forward]) == 1:
         return choice.forward.run(inputs, latent)
 
     @tf.custom_gradient
     def in_lots(inputs: tf.Tensor, latent: tf.Tensor) -> Any:
-        def weighed(scheme: Scheme) -> Kernels:
-            return scheme.weigh(latent, inputs.dtype)
+        def by_lots(
+            scheme: Scheme, function: Callable[[Kernels], Callable[..., list[tf.Tensor]]], *tensors: tf.Tensor
+        ) -> list[list[tf.Tensor]]:
+            return in_turn(function(scheme.weigh(latent, inputs.dtype)), lots[scheme], AT_ONCE, *tensors)
+
+        def kernels_gradients(kernels: Kernels) -> Callable[..., list[tf.Tensor]]:
+            apply = choice.kernel_gradient.apply
+            return lambda some, dys: pull_back(lambda *kernels: apply(some, kernels), kernels, dys)
+
+        def inputs_gradients(kernels: Kernels) -> Callable[..., list[tf.Tensor]]:
+            apply = choice.inputs_gradient.apply
+            return lambda some, dys: pull_back(lambda some: apply(some, kernels), (some,), dys)
+
+        def both_gradients(kernels: Kernels) -> Callable[..., list[tf.Tensor]]:
+            apply = choice.inputs_gradient.apply
+            return lambda some, dys: pull_back(lambda some, *kernels: apply(some, kernels), (some, *kernels), dys)
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            scheme = choice.kernel_gradient
-            kernels = weighed(scheme)
+            if choice.inputs_gradient is choice.kernel_gradient:
+                both = by_lots(choice.inputs_gradient, both_gradients, inputs, dy)
+                of_inputs, of_kernels = [one for one, *_ in both], [rest for _, *rest in both]
+            else:
+                of_kernels = by_lots(choice.kernel_gradient, kernels_gradients, inputs, dy)
+                of_inputs = [one for (one,) in by_lots(choice.inputs_gradient, inputs_gradients, inputs, dy)]
+            sums = [tf.add_n(some) for some in zip(*of_kernels, strict=True)]
+            weigh = choice.kernel_gradient.weigh
+            (of_latent,) = pull_back(lambda latent: weigh(latent, inputs.dtype), (latent,), sums)
+            return join(of_inputs), of_latent
 
-            def of_kernels(some: tf.Tensor, dys: tf.Tensor) -> list[tf.Tensor]:
-                return pull_back(lambda *kernels: scheme.apply(some, kernels), kernels, dys)
-
-            sums = [
-                tf.add_n(parts)
-                for parts in zip(*_by_lots(of_kernels, lots["kernel_gradient"], inputs, dy), strict=True)
-            ]
-            (of_latent,) = pull_back(lambda latent: scheme.weigh(latent, inputs.dtype), (latent,), sums)
-            scheme = choice.inputs_gradient
-            kernels = weighed(scheme)
-            with tf.control_dependencies(sums):
-                dy = tf.identity(dy)
-            of_inputs = _by_lots(
-                lambda some, dys: pull_back(lambda some: scheme.apply(some, kernels), (some,), dys),
-                lots["inputs_gradient"],
-                inputs,
-                dy,
-            )
-            return _join([one for (one,) in of_inputs]), of_latent
-
-        kernels = weighed(choice.forward)
-        outputs = _by_lots(lambda some: [choice.forward.apply(some, kernels)], lots["forward"], inputs)
-        return _join([one for (one,) in outputs]), gradient
+        outputs = by_lots(choice.forward, lambda kernels: lambda some: [choice.forward.apply(some, kernels)], inputs)
+        return join([one for (one,) in outputs]), gradient
 
     return cast(Any, in_lots)(inputs, latent)
 
 
-def _by_lots(
-    function: Callable[..., list[tf.Tensor]], lots: Sequence[int], *tensors: tf.Tensor
-) -> list[list[tf.Tensor]]:
-    """Return what the function makes of each lot; no more than ``AT_ONCE`` lots are under way together."""
-    made: list[list[tf.Tensor]] = []
-    for some in zip(*(_split(tensor, lots) for tensor in tensors), strict=True):
-        with tf.control_dependencies(made[-AT_ONCE] if len(made) >= AT_ONCE else []):
-            made.append(function(*(tf.identity(one) for one in some) if len(lots) > 1 else some))
-    return made
-
-
-def _lots(choice: Choice, scheme: Scheme, batch: int | None, *, whole: bool) -> list[int]:
-    """Return how many examples are taken at a time; ``whole``: all of them, if memory allows."""
-    steps = scheme.steps or ()
-    moved = max((step.read + step.written for step in steps), default=0)
-    if not batch or scheme is choice.dense:
-        return [batch or -1]
-    if batch * moved > LARGE:
-        count = -(-batch // max(1, LOT // moved))
-    else:
-        count = 1 if whole else max(1, min(LOTS, batch, int(forward_cost(steps, batch) / WORTH)))
-    lot = -(-batch // count)
-    return [lot] * (batch // lot) + [batch % lot] * (batch % lot > 0)
-
-
-def _split(tensor: tf.Tensor, lots: Sequence[int]) -> list[tf.Tensor]:
-    return [tensor] if len(lots) == 1 else tf.split(tensor, lots)
-
-
-def _join(parts: Sequence[tf.Tensor]) -> tf.Tensor:
-    return parts[0] if len(parts) == 1 else tf.concat(parts, 0)
+def _lots(choice: Choice, scheme: Scheme, batch: int | None) -> list[int]:
+    """Return how many examples are taken at a time."""
+    return [batch or -1] if not batch or scheme is choice.dense else scheme.lots(batch)
 
 
 def _forward(scheme: Scheme, batch: int) -> float:

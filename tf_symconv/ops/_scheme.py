@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._forms import Form, Problem, whole_forms
+from tf_symconv.ops._forms import Form, Problem, Room, is_known, whole_forms
+from tf_symconv.ops._lots import equal_lots
 
 Kernels = tuple[tf.Tensor, ...]
 Weigh = Callable[[tf.Tensor, tf.DType], Kernels]
@@ -26,12 +27,14 @@ class Scheme:
         weigh: Takes the latent and the type of the inputs, and returns the kernels that it works with; linear.
         apply: Takes inputs, channels last, and these kernels, and returns the outputs. Examples do not meet in it.
         steps: The work for one example; None where sizes are not known.
+        room: The memory that it may take.
     """
 
     name: str
     weigh: Weigh
     apply: Apply
     steps: tuple[Step, ...] | None
+    room: Room
 
     def run(self, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
         """Return the outputs for inputs, channels last."""
@@ -42,17 +45,19 @@ class Scheme:
         """The multiplications for one example, those with folding matrices included."""
         return None if self.steps is None else sum(step.multiplications for step in self.steps)
 
+    def lots(self, batch: int) -> list[int]:
+        """Return how many examples of a batch are taken at a time."""
+        moved = max((step.read + step.written for step in self.steps or ()), default=0)
+        if batch * moved <= self.room.large:
+            return [batch]
+        return equal_lots(batch, -(-batch // max(1, self.room.lot // moved)))
+
 
 def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: Step) -> Scheme:
     """Return a scheme that does the work of some forms and more."""
     known = all(is_known(form.problem) for form in forms)
     steps = tuple(itertools.chain(*(form.steps() for form in forms), more)) if known else None
-    return Scheme(name, weigh, apply, steps)
-
-
-def is_known(problem: Problem) -> bool:
-    """Return whether the sizes of a problem are known."""
-    return all(axis.size is not None for axis in problem.axes)
+    return Scheme(name, weigh, apply, steps, min((form.room for form in forms), key=lambda room: room.lot))
 
 
 def outputs_of(problem: Problem) -> int:
