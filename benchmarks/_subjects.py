@@ -173,6 +173,8 @@ def function(layer: keras.layers.Layer, given: Sequence[tf.Tensor], options: Opt
         with tf.GradientTape() as tape:
             tape.watch([inputs, *weights])
             outputs = layer(inputs, training=True)
+        with tf.control_dependencies([outputs]):  # the rest of a network gives its gradient when it has the outputs
+            upstream = tuple(tf.identity(gradient) for gradient in upstream)
         to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=list(upstream))
         for weight, gradient in zip(weights, to_weights, strict=True):
             weight.assign_sub(_RATE * gradient)

@@ -11,8 +11,10 @@ from typing import final
 
 #: Reading or writing one float costs a convolution as much as so many multiplications ...
 FLOAT = 59
-#: ... and a matrix product so many.
+#: ... a matrix product so many ...
 PRODUCT_FLOAT = 45
+#: ... and one that stays within a near cache so many.
+NEAR_FLOAT = 30
 #: An op costs as much as so many multiplications, before it starts.
 OP = 3_000_000
 #: Convolution kernels work on so many channels at once.
@@ -31,6 +33,7 @@ class Step:
         channels: The input channels of a product with a kernel, 0 for one with a folding matrix.
         kernel: The number of entries of the kernel it takes, 0 for none.
         product: Whether it is a matrix product rather than a convolution or a sum.
+        near: Whether it works on one row of a picture at a time.
         folded: Whether it is a convolution that steps over folded columns.
         slowness: How much longer one of its multiplications takes than one of a convolution.
     """
@@ -41,6 +44,7 @@ class Step:
     channels: int = 0
     kernel: int = 0
     product: bool = False
+    near: bool = False
     folded: bool = False
     slowness: float = 1.0
 
@@ -62,7 +66,7 @@ class Step:
         return self._cost(batch, self.multiplications * self.slowness * (1.35 if self.folded else 1.15))
 
     def _cost(self, batch: int, multiplications: float) -> float:
-        moving = PRODUCT_FLOAT if self.product else FLOAT
+        moving = NEAR_FLOAT if self.near else PRODUCT_FLOAT if self.product else FLOAT
         return batch * (multiplications + moving * (self.read + self.written)) + moving * self.kernel + OP
 
 

@@ -148,7 +148,8 @@ class Form(abc.ABC):
         size = of.size or 1
         folded = inputs // size * of.outputs(size) * self.ties[axis].reduced
         span = min(size, (LONGEST // 2) * of.stride + of.extent)
-        return Step(folded * span, inputs, folded, product=True)
+        near = axis == 1 and len(self.ties) == 2
+        return Step(folded * span, inputs, folded, product=True, near=near)
 
 
 @final
@@ -289,8 +290,8 @@ class Strided(Form):
 class _Products(Form):
     """Both axes of a picture are folded, and what is left is matrix products."""
 
-    #: 24 MiB, then 4 MiB: products of few examples are as fast, and fold to more.
-    room = Room(6 * 2**20, 2**20)
+    #: 12 MiB, then 4 MiB: products of few examples are as fast, and fold to more.
+    room = Room(3 * 2**20, 2**20)
 
     def _columns(self, inputs: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
         """Return the inputs folded along the columns, shape ``(batch, rows, columns, m * channels)``, and its sizes."""
@@ -365,13 +366,21 @@ class SpreadThenFold(_Products):
         ]
 
 
-@final
 class SpreadToBoth(_Products):
     """Filters and their up-down reflections: both add up the same products, in opposite orders.
 
     The columns are folded on the side of the inputs. The outputs are a stack, those of the filters first: shape
     ``(batch, 2, points, filters)``.
+
+    Args:
+        problem: The convolution with the filters alone.
+        ties: Those of each axis; rows have none.
+        sign: Whether the outputs of the reflections are those sums or the negative of them.
     """
+
+    def __init__(self, problem: Problem, ties: Sequence[Ties], sign: int = 1) -> None:
+        super().__init__(problem, ties)
+        self.sign = sign
 
     @property
     def name(self) -> str:
@@ -384,12 +393,12 @@ class SpreadToBoth(_Products):
         outputs, m, size = matrix.shape
         filters = self.problem.filters
         tall = tf.reshape(stack, [batch, m * rows, across * filters])
-        both = np.concatenate([matrix, matrix[:, ::-1]]).reshape(2 * outputs, m * size)
+        both = np.concatenate([matrix, self.sign * matrix[:, ::-1]]).reshape(2 * outputs, m * size)
         return tf.reshape(matmul_along(tall, 1, both), [batch, 2, outputs * across, filters])
 
     def steps(self) -> list[Step]:
         of = self.problem
-        columns = self._fold_step(1, of.inputs)
+        columns = self._columns_step()
         down, across = of.axes
         wide = down.kernel * (down.size or 0) * across.outputs(across.size or 0) * of.filters
         outputs = 2 * of.points * of.filters
@@ -398,6 +407,48 @@ class SpreadToBoth(_Products):
             _product_step(self, columns.written, wide),
             Step(outputs * down.kernel * (down.size or 0), wide, outputs, product=True),
         ]
+
+    def _columns_step(self) -> Step:
+        return self._fold_step(1, self.problem.inputs)
+
+
+@final
+class PairedSpreadToBoth(SpreadToBoth):
+    """The same for an input of two pictures side by side, whose kernels have opposite parities along the columns.
+
+    Inputs have the shape ``(batch, rows, 2, columns, channels)``. The kernel's columns are the halves of the even
+    kernel, then those of the odd one.
+
+    Args:
+        problem: The convolution of one of the pictures.
+        even: Which of the pictures has the even kernel.
+        sign: As in :class:`SpreadToBoth`.
+    """
+
+    def __init__(self, problem: Problem, even: int, sign: int) -> None:
+        super().__init__(problem, [Ties.none(axis.kernel) for axis in problem.axes], sign)
+        self.even = even
+
+    def _columns(self, inputs: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
+        batch, rows, _, size, channels = sizes_of(inputs)
+        of = self.problem.axes[1]
+        before, outputs = of.before(size), of.outputs(size)
+        parts = [
+            folding_matrix(Ties.mirrored(of.kernel, sign), of.stride, of.dilation, before, outputs, size)
+            for sign in (1, -1)
+        ]
+        matrix = np.zeros((outputs, of.kernel, 2, size), np.float32)
+        matrix[:, : parts[0].shape[1], self.even] = parts[0]
+        matrix[:, parts[0].shape[1] :, 1 - self.even] = parts[1]
+        pair = tf.reshape(inputs, [batch, rows, 2 * size, channels])
+        return matmul_along(pair, 2, matrix.reshape(-1, 2 * size)), [batch, rows, outputs, of.kernel * channels]
+
+    def _columns_step(self) -> Step:
+        of = self.problem
+        across = of.axes[1]
+        size = across.size or 1
+        folded = of.inputs // size * across.outputs(size) * across.kernel
+        return Step(folded * 2 * size, 2 * of.inputs, folded, product=True, near=True)
 
 
 def _product_step(form: Form, read: int, written: int) -> Step:

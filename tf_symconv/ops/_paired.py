@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_symconv.kernels import KernelMap, Pairs, Ties
 from tf_symconv.ops._bilinear import assemble
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._forms import Form, Problem, SpreadToBoth, has_products
+from tf_symconv.ops._forms import Form, PairedSpreadToBoth, Problem, SpreadToBoth, has_products
 from tf_symconv.ops._layout import sizes_of
 from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, scheme
 
@@ -107,36 +107,116 @@ def _of_group_maps(
 def _along_both(
     kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem, down: Pairs | None, across: Pairs | None
 ) -> list[Scheme]:
-    """Return the scheme of filters in fours, for inputs whose channels stay as they are.
+    """Return the scheme of filters in fours.
 
     Columns fold by parity; a filter and its up-down reflection share their products.
     """
-    if down is None or across is None or down.inputs is not None:
+    if down is None or across is None:
         return []
-    images = np.stack([np.arange(problem.filters), down.filters, across.filters, down.filters[across.filters]])
+    filters = _fours(down.filters, across.filters)
+    if filters is None:
+        return []
+    if down.inputs is None or across.inputs is None:
+        return _fours_of_images(kernel_map, kernel_shape, problem, filters)
+    channels = _fours(down.inputs, across.inputs)
+    return [] if channels is None else _fours_of_group_maps(kernel_map, kernel_shape, problem, filters, channels)
+
+
+def _fours(down: np.ndarray, across: np.ndarray) -> np.ndarray | None:
+    """Return the fours that two reflections make, None where they make none.
+
+    Integers of shape ``(2, 2, n)``: member ``[i, j]`` is reflected ``i`` times up-down and ``j`` times left-right.
+    """
+    images = np.stack([np.arange(len(down)), across, down, down[across]])
     first = np.flatnonzero(images.argmin(0) == 0)
-    if 4 * len(first) != problem.filters:
-        return []
-    fourth = dataclasses.replace(problem, filters=len(first))
+    return images[:, first].reshape(2, 2, -1) if 4 * len(first) == len(down) else None
+
+
+def _fours_of_images(
+    kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem, filters: np.ndarray
+) -> list[Scheme]:
+    fourth = dataclasses.replace(problem, filters=filters.shape[-1])
     rows, columns = (axis.kernel for axis in problem.axes)
     forms = [SpreadToBoth(fourth, [Ties.none(rows), Ties.mirrored(columns, sign)]) for sign in (1, -1)]
-    # Even outputs of a filter and of its up-down reflection, then odd ones; the reflections of columns have signs.
-    matrices = np.zeros((4, len(first), problem.filters), np.float32)
-    places = np.arange(len(first))
-    for entry, (sign, flip) in enumerate([(1, 0), (1, 1), (-1, 0), (-1, 1)]):
-        matrices[entry, places, images[flip, first]] = 1
-        matrices[entry, places, images[2 + flip, first]] = sign
+    matrices = _from_fours(filters)
 
     def weigh(latent: tf.Tensor, dtype: tf.DType) -> Kernels:
-        kernel = tf.gather(tf.cast(kernel_map.expand(latent, kernel_shape), dtype), first, axis=-1)
+        kernel = tf.gather(tf.cast(kernel_map.expand(latent, kernel_shape), dtype), filters[0, 0], axis=-1)
         return tuple(parity_part(kernel, (1,), (sign,)) for sign in (1, -1))
 
     def apply(inputs: tf.Tensor, parts: Kernels) -> tf.Tensor:
-        stack = tf.concat([form(inputs, part) for form, part in zip(forms, parts, strict=True)], 1)
-        shape = [sizes_of(inputs)[0], *(axis.outputs(axis.size) for axis in problem.axes), problem.filters]
-        return tf.reshape(assemble(stack, matrices), shape)
+        halves = [form(inputs, part) for form, part in zip(forms, parts, strict=True)]
+        return _assembled(halves, matrices, inputs, problem)
 
     return [scheme(f"fours, {forms[0].name}", weigh, apply, forms, *_joining(problem))]
+
+
+def _fours_of_group_maps(
+    kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem, filters: np.ndarray, channels: np.ndarray
+) -> list[Scheme]:
+    count = channels.shape[-1]
+    fourth = dataclasses.replace(problem, channels=count, filters=filters.shape[-1])
+    # Sums and differences of the fours of channels: by the sign of the up-down reflection, then of the other.
+    split = np.einsum("ia,jb->ijab", *[np.array([[1, 1], [1, -1]], np.float32)] * 2)
+    splitting = np.zeros((2, 2, problem.channels, count), np.float32)
+    for a, b in np.ndindex(2, 2):
+        splitting[:, :, channels[a, b], np.arange(count)] = split[:, :, a, b, None]
+    forms = [[PairedSpreadToBoth(fourth, even, sign) for sign in (1, -1)] for even in (0, 1)]
+    matrices = 0.25 * _from_fours(filters)
+
+    def weigh(latent: tf.Tensor, dtype: tf.DType) -> Kernels:
+        kernel = tf.gather(tf.cast(kernel_map.expand(latent, kernel_shape), dtype), filters[0, 0], axis=-1)
+        members = [[tf.gather(kernel, channels[a, b], axis=-2) for b in (0, 1)] for a in (0, 1)]
+        parts = []
+        for even in (0, 1):
+            for down in (1, -1):
+                of_rows = [members[0][b] + down * members[1][b] for b in (0, 1)]
+                pictures = (of_rows[0] + of_rows[1], of_rows[0] - of_rows[1])
+                halves = [parity_part(pictures[even], (1,), (1,)), parity_part(pictures[1 - even], (1,), (-1,))]
+                parts.append(tf.concat(halves, 1))
+        return tuple(parts)
+
+    def apply(inputs: tf.Tensor, parts: Kernels) -> tf.Tensor:
+        batch, rows, columns, _ = sizes_of(inputs)
+        points = tf.reshape(inputs, [batch, 1, rows * columns, problem.channels])
+        pictures = []
+        for matrix in splitting:
+            pair = tf.matmul(points, tf.constant(matrix[None], inputs.dtype))
+            pictures.append(tf.transpose(tf.reshape(pair, [batch, 2, rows, columns, count]), (0, 2, 1, 3, 4)))
+        halves = [
+            tf.add_n(
+                [
+                    form(picture, parts[2 * even + i])
+                    for i, (form, picture) in enumerate(zip(both, pictures, strict=True))
+                ]
+            )
+            for even, both in enumerate(forms)
+        ]
+        return _assembled(halves, matrices, inputs, problem)
+
+    half = problem.inputs // 2
+    outputs = outputs_of(problem) // 2
+    splitting_steps = [Step(half * problem.channels, 2 * half, half, product=True), Step(0, half, half)] * 2
+    adding = [Step(0, 2 * outputs, outputs)] * 2
+    every = [form for both in forms for form in both]
+    return [scheme(f"fours, {every[0].name}", weigh, apply, every, *splitting_steps, *adding, *_joining(problem))]
+
+
+def _from_fours(filters: np.ndarray) -> np.ndarray:
+    """Return the matrices from the outputs of halves to those of all filters, shape ``(4, n, filters)``.
+
+    Even outputs of the filters and of their up-down reflections come first, then odd ones.
+    """
+    count = filters.shape[-1]
+    matrices = np.zeros((2, 2, count, filters.size), np.float32)
+    for down, across in np.ndindex(2, 2):
+        matrices[:, down, np.arange(count), filters[down, across]] = [[1], [1 - 2 * across]]
+    return matrices.reshape(4, count, -1)
+
+
+def _assembled(halves: list[tf.Tensor], matrices: np.ndarray, inputs: tf.Tensor, problem: Problem) -> tf.Tensor:
+    shape = [sizes_of(inputs)[0], *(axis.outputs(axis.size) for axis in problem.axes), problem.filters]
+    return tf.reshape(assemble(tf.concat(halves, 1), matrices), shape)
 
 
 def _firsts(images: np.ndarray) -> np.ndarray:
