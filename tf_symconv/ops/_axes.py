@@ -22,6 +22,8 @@ from tf_symconv.ops._layout import sizes_of
 #: The most outputs of an axis that one matrix makes; longer axes are cut into overlapping frames.
 LONGEST = 64
 _FRAME = 32
+#: Where an axis has fewer channels behind it, they join it.
+NARROW = 8
 
 
 @final
@@ -131,11 +133,16 @@ def box_sum(inputs: tf.Tensor, position: int, size: int, padding: str) -> tf.Ten
     return tf.nn.depthwise_conv2d(inputs, ones, [1, 1, 1, 1], padding.upper())
 
 
-def matmul_along(inputs: tf.Tensor, position: int, matrix: np.ndarray | tf.Tensor) -> tf.Tensor:
+def matmul_along(inputs: tf.Tensor, position: int, matrix: np.ndarray) -> tf.Tensor:
     """Multiply the tensor along one axis by a matrix of shape ``(new size, size)``."""
     shape = sizes_of(inputs)
-    matrix = tf.cast(matrix, inputs.dtype)
-    product = tf.matmul(matrix, tf.reshape(inputs, _three(shape, position)))
+    before, size, after = _three(shape, position)
+    if isinstance(after, int) and after < NARROW:
+        # Products with so few columns waste the lanes of a processor: channels join the axis.
+        joint = np.kron(matrix, np.eye(after)).T
+        product = tf.matmul(tf.reshape(inputs, [before, size * after]), tf.constant(joint, inputs.dtype))
+    else:
+        product = tf.matmul(tf.constant(matrix, inputs.dtype), tf.reshape(inputs, [before, size, after]))
     return tf.reshape(product, [*shape[:position], matrix.shape[0], *shape[position + 1 :]])
 
 

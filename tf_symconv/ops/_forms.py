@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
-from tf_symconv.ops._axes import LONGEST, Axis, box_sum, fold, folding_matrix, matmul_along
+from tf_symconv.ops._axes import LONGEST, NARROW, Axis, box_sum, fold, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, folded_product, spread
 from tf_symconv.ops._cost import Step, forward_cost
 from tf_symconv.ops._dense import dense_convolution
@@ -148,8 +148,9 @@ class Form(abc.ABC):
         size = of.size or 1
         folded = inputs // size * of.outputs(size) * self.ties[axis].reduced
         span = min(size, (LONGEST // 2) * of.stride + of.extent)
-        near = axis == 1 and len(self.ties) == 2
-        return Step(folded * span, inputs, folded, product=True, near=near)
+        joined = of_channels if axis == len(self.ties) - 1 and (of_channels := self.problem.channels) < NARROW else 1
+        near = axis == 1 and len(self.ties) == 2 and joined == 1
+        return Step(folded * span * joined, inputs, folded, product=True, near=near)
 
 
 @final
