@@ -3,8 +3,8 @@
 import abc
 import dataclasses
 import functools
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Any, cast, final
 
 import numpy as np
 import tensorflow as tf
@@ -49,7 +49,7 @@ class GroupMap(KernelMap):
         spatial, (inputs, outputs) = split_shape(kernel_shape)
         group = self._group_for(spatial)
         flat = tf.reshape(latent, (-1, outputs // group.order))
-        copies = tf.gather(flat, self._sources(spatial, inputs))
+        copies = _gather_copies(flat, self._sources(spatial, inputs))
         return tf.reshape(tf.transpose(copies, (0, 2, 1)), tuple(kernel_shape))
 
     def select(self, kernel: tf.Tensor) -> tf.Tensor:
@@ -64,11 +64,8 @@ class GroupMap(KernelMap):
         spatial, (inputs, outputs) = split_shape(shape)
         latent_shape = self.latent_shape(shape)
         order = self._group_for(spatial).order
-        sources = self._sources(spatial, inputs)
-        back = tf.constant(np.argsort(sources, axis=0) * order + np.arange(order))
         copies = tf.transpose(tf.reshape(kernel, (-1, outputs // order, order)), (0, 2, 1))
-        turned = tf.gather(tf.reshape(copies, (-1, outputs // order)), back)
-        return tf.reshape(tf.reduce_mean(turned, axis=1), latent_shape)
+        return tf.reshape(_sum_of_copies(copies, self._sources(spatial, inputs)) / order, latent_shape)
 
     def pairs(self, kernel_shape: Sequence[int], axis: int) -> Pairs | None:
         spatial, (inputs, filters) = split_shape(kernel_shape)
@@ -98,6 +95,28 @@ class GroupMap(KernelMap):
         Integers of shape ``(cells * inputs, order)``.
         """
         return _sources(self._group_for(spatial), spatial, inputs, self.inputs_per_channel)
+
+
+def _gather_copies(rows: tf.Tensor, sources: np.ndarray) -> tf.Tensor:
+    """Return ``rows[sources]``, whose columns are permutations; the gradient is a gather too, not a scatter.
+
+    Args:
+        rows: Shape ``(n, filters)``.
+        sources: Integers of shape ``(n, order)``.
+    """
+
+    @tf.custom_gradient
+    def run(rows: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return tf.gather(rows, sources), lambda copies: _sum_of_copies(copies, sources)
+
+    return cast(Any, run)(rows)
+
+
+def _sum_of_copies(copies: tf.Tensor, sources: np.ndarray) -> tf.Tensor:
+    """Return, for each row, the sum of its copies, the transpose of :func:`_gather_copies`."""
+    order = sources.shape[1]
+    back = (np.argsort(sources, axis=0) * order + np.arange(order)).astype(np.int32)
+    return tf.reduce_sum(tf.gather(tf.reshape(copies, (-1, copies.shape[-1])), back), 1)
 
 
 @functools.lru_cache(maxsize=256)
