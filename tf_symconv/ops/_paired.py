@@ -16,7 +16,7 @@ from tf_symconv.ops._bilinear import assemble
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, PairedSpreadToBoth, Problem, SpreadToBoth, has_products
 from tf_symconv.ops._layout import sizes_of
-from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, scheme
+from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, parting, scheme
 
 
 def paired_schemes(kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem) -> list[Scheme]:
@@ -51,7 +51,7 @@ def _of_images(
         )
 
     return [
-        scheme(f"pairs, {forms[0].name}", weigh, apply_by(forms), forms, *_joining(problem))
+        scheme(f"pairs, {forms[0].name}", weigh, apply_by(forms), forms, *_joining(problem), *parting(kernel_shape))
         for forms in zip(*(parity_forms(half, (axis,), (sign,)) for sign in (1, -1)), strict=True)
     ]
 
@@ -99,6 +99,7 @@ def _of_group_maps(
             *splitting,
             *adding,
             *_joining(problem),
+            *parting(kernel_shape),
         )
         for even, odd in zip(*(parity_forms(quarter, (axis,), (sign,)) for sign in (1, -1)), strict=True)
     ]
@@ -148,7 +149,7 @@ def _fours_of_images(
         halves = [form(inputs, part) for form, part in zip(forms, parts, strict=True)]
         return _assembled(halves, matrices, inputs, problem)
 
-    return [scheme(f"fours, {forms[0].name}", weigh, apply, forms, *_joining(problem))]
+    return [scheme(f"fours, {forms[0].name}", weigh, apply, forms, *_joining(problem), *parting(kernel_shape))]
 
 
 def _fours_of_group_maps(
@@ -199,7 +200,18 @@ def _fours_of_group_maps(
     splitting_steps = [Step(half * problem.channels, 2 * half, half, product=True), Step(0, half, half)] * 2
     adding = [Step(0, 2 * outputs, outputs)] * 2
     every = [form for both in forms for form in both]
-    return [scheme(f"fours, {every[0].name}", weigh, apply, every, *splitting_steps, *adding, *_joining(problem))]
+    return [
+        scheme(
+            f"fours, {every[0].name}",
+            weigh,
+            apply,
+            every,
+            *splitting_steps,
+            *adding,
+            *_joining(problem),
+            *parting(kernel_shape),
+        )
+    ]
 
 
 def _from_fours(filters: np.ndarray) -> np.ndarray:

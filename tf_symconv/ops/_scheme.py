@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -11,6 +12,9 @@ from tf_symconv.kernels import Ties
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room, is_known, whole_forms
 from tf_symconv.ops._lots import equal_lots
+
+#: Gather, reverse, add, subtract, slice and scale.
+_PASSES = 6
 
 Kernels = tuple[tf.Tensor, ...]
 Weigh = Callable[[tf.Tensor, tf.DType], Kernels]
@@ -81,6 +85,11 @@ def parity_part(kernel: tf.Tensor, axes: Sequence[int], signs: Sequence[int]) ->
         part = kernel + image if sign > 0 else kernel - image
         kernel = 0.5 * part[(slice(None),) * axis + (slice(half),)]
     return kernel
+
+
+def parting(kernel_shape: Sequence[int]) -> list[Step]:
+    """Return the steps that take a kernel apart by parity: some passes over it, which count where batches are small."""
+    return [Step(0, 0, 0, channels=1, kernel=math.prod(kernel_shape))] * _PASSES
 
 
 def half_of(size: int, sign: int) -> int:

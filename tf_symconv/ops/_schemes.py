@@ -23,6 +23,7 @@ from tf_symconv.ops._scheme import (
     outputs_of,
     parity_forms,
     parity_part,
+    parting,
     scheme,
 )
 from tf_symconv.ops._twins import reduce_twins
@@ -99,7 +100,7 @@ def twin_schemes_of(
         return apply
 
     for forms in zip(*(parity_forms(problem, flipped_axes, signs) for signs in wanted), strict=True):
-        schemes.append(scheme(forms[0].name, parities, summed(forms), forms, reducing))
+        schemes.append(scheme(forms[0].name, parities, summed(forms), forms, reducing, *parting(kernel_shape)))
     return tuple(schemes)
 
 
@@ -126,6 +127,6 @@ def _point_symmetric(kernel_map: KernelMap, kernel_shape: tuple[int, ...], probl
         return lambda inputs, parts: tf.add_n([form(inputs, part) for form, part in zip(forms, parts, strict=True)])
 
     return [
-        scheme(forms[0].name, parities, summed(forms), forms, Step(0, 2 * outputs, outputs))
+        scheme(forms[0].name, parities, summed(forms), forms, Step(0, 2 * outputs, outputs), *parting(kernel_shape))
         for forms in zip(*(parity_forms(problem, axes, signs) for signs in choices), strict=True)
     ]
