@@ -14,8 +14,9 @@ import tensorflow as tf
 from tf_symconv.kernels import KernelMap, Pairs, Ties
 from tf_symconv.ops._bilinear import assemble
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._forms import Form, PairedSpreadToBoth, Problem, SpreadToBoth, has_products
+from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._products import PairedSpreadToBoth, SpreadToBoth, has_products
 from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, parting, scheme
 
 

@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._forms import Form, Problem, Room, is_known, whole_forms
+from tf_symconv.ops._forms import Form, Problem, Room, Strided, is_known
 from tf_symconv.ops._lots import equal_lots
+from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
 
 #: Gather, reverse, add, subtract, slice and scale.
 _PASSES = 6
@@ -67,6 +68,24 @@ def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: 
 def outputs_of(problem: Problem) -> int:
     """Return the number of outputs for one example, 0 where sizes are not known."""
     return problem.points * problem.filters if is_known(problem) else 0
+
+
+def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:
+    """Return the folded forms of a convolution: none where no axis has ties."""
+    tied = [axis for axis, one in enumerate(ties) if not one.is_free]
+    found: list[Form] = []
+    for subset in range(1, 2 ** len(tied) - 1):
+        chosen = {axis for bit, axis in enumerate(tied) if subset >> bit & 1}
+        found.append(Strided(problem, ties, [axis in chosen for axis in range(len(ties))]))
+    return found + (whole_forms(problem, ties, tied) if tied else [])
+
+
+def whole_forms(problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -> list[Form]:
+    """Return the forms that fold all of these axes: as many for all ties."""
+    found: list[Form] = [Strided(problem, ties, [axis in folded for axis in range(len(ties))])]
+    if len(folded) == 2 and has_products(problem):
+        found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
+    return found
 
 
 def parity_forms(problem: Problem, axes: Sequence[int], signs: Sequence[int]) -> list[Form]:

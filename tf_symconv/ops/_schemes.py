@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._forms import Dense, Form, Problem, forms_of
+from tf_symconv.ops._forms import Dense, Form, Problem
 from tf_symconv.ops._paired import paired_schemes
 from tf_symconv.ops._scheme import (
     Apply,
     Kernels,
     Scheme,
     Weigh,
+    forms_of,
     half_of,
     outputs_of,
     parity_forms,
