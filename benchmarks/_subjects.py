@@ -151,7 +151,8 @@ def subjects(case: Case, options: Options) -> Subjects:
     if difference > _TOLERANCE:
         raise ArithmeticError(f"{case.key}: the implementations differ by {difference:.2g} of the result's norm")
     plan = getattr(built.get("auto"), "plan", None)  # layers of several convolutions have none
-    return Subjects(functions, None if plan is None else plan(case.input_shape), difference)
+    device = "XLA" if options.jit_compile and not tf.config.list_logical_devices("GPU") else None
+    return Subjects(functions, None if plan is None else plan(case.input_shape, device), difference)
 
 
 def function(layer: keras.layers.Layer, given: Sequence[tf.Tensor], options: Options) -> Callable[[], Any]:

@@ -318,6 +318,7 @@ def test_compiled_by_xla() -> None:
         shape = (5, 5, 3, 4)
         inputs, latent = arrays(kernel_map, shape, problem)
         dense, *folded = schemes_of(kernel_map, shape, problem)
+        want = values_and_gradients(dense.run, inputs, latent)
         for scheme in folded:
-            compiled = tf.function(scheme.run, jit_compile=True)
-            np.testing.assert_allclose(compiled(inputs, latent), dense.run(inputs, latent), rtol=1e-4, atol=1e-4)
+            compiled = tf.function(lambda x, z, run=scheme.run: values_and_gradients(run, x, z), jit_compile=True)
+            assert_close(compiled(inputs, latent), want, scheme.name)

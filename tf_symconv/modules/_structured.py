@@ -131,7 +131,7 @@ class Structured(_Layer):
 
         Args:
             input_shape: The shape of the inputs, the batch size first; None for sizes that are not known.
-            device: ``"CPU"`` or ``"GPU"``; by default what TensorFlow sees.
+            device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA) or ``"GPU"``; by default what TensorFlow sees.
 
         Returns:
             The schemes of the forward pass and of both gradients, the multiplications for one example, the predicted

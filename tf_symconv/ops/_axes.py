@@ -116,23 +116,6 @@ def fold(
     return folded[(slice(None),) * position + (slice(wanted),)]
 
 
-def box_sum(inputs: tf.Tensor, position: int, size: int, padding: str) -> tf.Tensor:
-    """Return the sums over windows of a picture along one axis: the folding by ties that are all one.
-
-    A depthwise convolution with ones takes two thirds of the time of the folding matrix, a pool with padding as long as
-    the matrix, and a running sum ten times as long.
-
-    Args:
-        inputs: Shape ``(batch, rows, columns, channels)``.
-        position: 1 or 2.
-        size: The size of the window.
-        padding: ``"valid"`` or ``"same"``.
-    """
-    window = [size, 1] if position == 1 else [1, size]
-    ones = tf.ones([*window, inputs.shape[-1], 1], inputs.dtype)
-    return tf.nn.depthwise_conv2d(inputs, ones, [1, 1, 1, 1], padding.upper())
-
-
 def matmul_along(inputs: tf.Tensor, position: int, matrix: np.ndarray) -> tf.Tensor:
     """Multiply the tensor along one axis by a matrix of shape ``(new size, size)``."""
     shape = sizes_of(inputs)

@@ -115,47 +115,58 @@ def assemble(stack: tf.Tensor, matrices: np.ndarray) -> tf.Tensor:
     return cast(Any, run)(stack)
 
 
+Term = Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor]
+
+
 def folded_product(
-    fold: Callable[[tf.Tensor], tf.Tensor],
-    product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    fold: Callable[[tf.Tensor], list[tf.Tensor]],
+    terms: Sequence[Term],
     inputs: tf.Tensor,
     kernel: tf.Tensor,
     count: int,
 ) -> tf.Tensor:
-    """Return ``product(fold(inputs), kernel)``, with gradients that need little memory at once in a graph.
+    """Return the sum of some products of folded inputs and a kernel; in a graph it needs little memory at once.
 
-    The gradient of the kernel comes first, so that the folded inputs are free when that of the inputs begins. This one
-    comes in lots, two at a time, so that the gradient of the folded inputs, as large as they, is never there as a
-    whole.
+    A term waits for the sum of those before it. The gradient of the kernel comes first, so that the folded inputs are
+    free when that of the inputs begins. This one comes in lots, two at a time, so that the gradient of the folded
+    inputs, as large as they, is never there as a whole.
 
     Args:
-        fold: Linear.
-        product: Bilinear.
+        fold: Linear; what it returns is called the folded inputs.
+        terms: Each takes these and the kernel and is linear in both.
         inputs: Shape ``(batch, ...)``.
         kernel: Any tensor.
         count: The number of lots; 1 where the batch is not known.
     """
+
+    def product(folded: Sequence[tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
+        return tf.add_n([term(folded, kernel) for term in terms])
+
     folded = fold(inputs)
     if tf.executing_eagerly():
         return product(folded, kernel)
     lots = equal_lots(int(inputs.shape[0] or 1), count)
 
-    # The gradient of the inputs goes straight to them. None goes to the folded inputs, which are an argument so that
+    # The gradient of the inputs goes straight to them. None goes to the folded inputs, which are arguments so that
     # the gradient of the kernel knows what they come from when it is differentiated itself.
     @tf.custom_gradient
-    def run(inputs: tf.Tensor, folded: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, None, tf.Tensor]:
+    def run(inputs: tf.Tensor, kernel: tf.Tensor, *folded: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
             (of_kernel,) = pull_back(lambda kernel: product(folded, kernel), [kernel], dy)
             with tf.control_dependencies([of_kernel]):
                 dy = tf.identity(dy)
             of_inputs = in_turn(
                 lambda some, dys: pull_back(lambda some: product(fold(some), kernel), [some], dys), lots, 2, inputs, dy
             )
-            return join([one for (one,) in of_inputs]), None, of_kernel
+            return join([one for (one,) in of_inputs]), of_kernel, *(None for _ in folded)
 
-        return product(folded, kernel), gradient
+        total = terms[0](folded, kernel)
+        for term in terms[1:]:
+            with tf.control_dependencies([total]):
+                total += term(folded, tf.identity(kernel))
+        return total, gradient
 
-    return cast(Any, run)(inputs, folded, kernel)
+    return cast(Any, run)(inputs, kernel, *folded)
 
 
 def pull_back(function: Callable[..., Any], sources: Sequence[tf.Tensor], dy: Any) -> list[tf.Tensor]:

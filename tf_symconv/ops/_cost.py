@@ -9,15 +9,37 @@ import dataclasses
 from collections.abc import Iterable
 from typing import final
 
-#: Reading or writing one float costs a convolution as much as so many multiplications ...
-FLOAT = 59
-#: ... and a matrix product so many, fewer where it takes one row of a picture at a time.
-PRODUCT_FLOAT = 45
-NEAR_FLOAT = 20
 #: An op costs as much as so many multiplications, before it starts.
 OP = 3_000_000
 #: Convolution kernels work on so many channels at once.
 _LANES = 16
+
+
+@final
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What an op is like.
+
+    Args:
+        number: Reading or writing one number costs as much as so many multiplications.
+        kernel_gradient: How much longer a multiplication takes in the gradient of the kernel.
+    """
+
+    number: float
+    kernel_gradient: float = 1.15
+
+
+#: A convolution or a pass over inputs.
+PLAIN = Kind(59)
+#: A convolution that steps over folded columns.
+OVER_COLUMNS = Kind(59, 1.35)
+#: A matrix product, and one of the rows of a picture, one at a time.
+PRODUCT = Kind(45, 1.8)
+ROW_PRODUCT = Kind(20)
+#: A sum of few inputs for each output, and a convolution with one row, or with one column, of a kernel.
+SUM = Kind(30)
+OF_ROW = Kind(30, 1.35)
+OF_COLUMN = Kind(30, 1.8)
 
 
 @final
@@ -29,22 +51,18 @@ class Step:
         multiplications: How many it takes.
         read: The number of floats it reads.
         written: The number of floats it writes.
+        kind: What it is like.
         channels: The input channels of a product with a kernel, 0 for one with a folding matrix.
         kernel: The number of entries of the kernel it takes, 0 for none.
-        product: Whether it is a matrix product rather than a convolution or a sum.
-        near: Whether it works on one row of a picture at a time.
-        folded: Whether it is a convolution that steps over folded columns.
         slowness: How much longer one of its multiplications takes than one of a convolution.
     """
 
     multiplications: int
     read: int
     written: int
+    kind: Kind = PLAIN
     channels: int = 0
     kernel: int = 0
-    product: bool = False
-    near: bool = False
-    folded: bool = False
     slowness: float = 1.0
 
     def forward(self, batch: int) -> float:
@@ -62,12 +80,11 @@ class Step:
         """Return the cost of its gradient with respect to the kernel; 0 if it takes none."""
         if not self.kernel:
             return 0.0
-        slowness = 1.8 if self.product else 1.35 if self.folded else 1.15
-        return self._cost(batch, self.multiplications * self.slowness * slowness)
+        return self._cost(batch, self.multiplications * self.slowness * self.kind.kernel_gradient)
 
     def _cost(self, batch: int, multiplications: float) -> float:
-        moving = NEAR_FLOAT if self.near else PRODUCT_FLOAT if self.product else FLOAT
-        return batch * (multiplications + moving * (self.read + self.written)) + moving * self.kernel + OP
+        number = self.kind.number
+        return batch * (multiplications + number * (self.read + self.written)) + number * self.kernel + OP
 
 
 def forward_cost(steps: Iterable[Step], batch: int) -> float:

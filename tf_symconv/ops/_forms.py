@@ -12,9 +12,9 @@ from typing import final
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
-from tf_symconv.ops._axes import LONGEST, NARROW, Axis, box_sum, fold
+from tf_symconv.ops._axes import LONGEST, NARROW, Axis, fold
 from tf_symconv.ops._bilinear import folded_product
-from tf_symconv.ops._cost import Step, forward_cost
+from tf_symconv.ops._cost import OVER_COLUMNS, PLAIN, PRODUCT, ROW_PRODUCT, Kind, Step, forward_cost
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._layout import sizes_of
@@ -83,6 +83,8 @@ class Form(abc.ABC):
         ties: Those of each axis.
     """
 
+    #: Whether a convolution steps over folded values.
+    strided = False
     #: 64 MiB, then 16 MiB: gradients of a convolution lose time where they see few examples.
     room = Room(2**24, 2**22)
 
@@ -126,15 +128,12 @@ class Form(abc.ABC):
         )
 
     def _fold(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
-        of, ties = self.problem.axes[axis], self.ties[axis]
-        plain = set(ties.columns) == {0} and set(ties.signs) == {1} and of.stride == of.dilation == 1
-        if plain and len(self.ties) == 2 and of.padding != "causal":
-            return box_sum(inputs, axis + 1, ties.size, of.padding)
+        of = self.problem.axes[axis]
         size = sizes_of(inputs)[axis + 1]
         return fold(
             inputs,
             axis + 1,
-            ties,
+            self.ties[axis],
             stride=of.stride,
             dilation=of.dilation,
             before=of.before(size),
@@ -148,8 +147,14 @@ class Form(abc.ABC):
         folded = inputs // size * of.outputs(size) * self.ties[axis].reduced
         span = min(size, (LONGEST // 2) * of.stride + of.extent)
         joined = of_channels if axis == len(self.ties) - 1 and (of_channels := self.problem.channels) < NARROW else 1
-        near = axis == 1 and len(self.ties) == 2 and joined == 1
-        return Step(folded * span * joined, inputs, folded, product=True, near=near)
+        kind = ROW_PRODUCT if axis == 1 and len(self.ties) == 2 and joined == 1 else PRODUCT
+        return Step(folded * span * joined, inputs, folded, kind)
+
+    def _lots(self, batch: int | None) -> int:
+        """Return in how many lots the gradient of the inputs comes: so many that each is worth ops of its own."""
+        if not batch or not is_known(self.problem):
+            return 1
+        return max(1, min(LOTS, batch, int(forward_cost(self.steps(), batch) / WORTH)))
 
 
 @final
@@ -171,10 +176,11 @@ class Dense(Form):
     def steps(self) -> list[Step]:
         of = self.problem
         cells = math.prod(axis.kernel for axis in of.axes)
-        return [_convolution_step(of, of.inputs, cells, [axis.stride for axis in of.axes])]
+        return [convolution_step(of, of.inputs, cells, [axis.stride for axis in of.axes])]
 
 
-def _convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], *, folded: bool = False) -> Step:
+def convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], kind: Kind = PLAIN) -> Step:
+    """Return the work of a convolution of so many inputs with a kernel of so many cells."""
     outputs = of.points * of.filters
     # Stock depthwise convolutions that step unequally compute every place.
     waste = math.prod(strides) if of.depthwise and len(set(strides)) > 1 else 1
@@ -182,9 +188,9 @@ def _convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int]
         outputs * cells * of.channels // of.groups * waste,
         read,
         outputs * waste,
+        kind,
         channels=of.channels if of.depthwise else of.channels // of.groups,
         kernel=cells * of.channels // of.groups * of.filters,
-        folded=folded,
         slowness=_DEPTHWISE if of.depthwise else 1.0,
     )
 
@@ -211,6 +217,8 @@ class Strided(Form):
             chosen and one.repeats and not one.is_free and one.reduced > 1 and axis.dilation == 1
             for one, axis, chosen in zip(self.ties, problem.axes, self.folded, strict=True)
         ]
+        self.stepped = [chosen and not box for chosen, box in zip(self.folded, self.boxes, strict=True)]
+        self.strided = any(steps and one.reduced > 1 for steps, one in zip(self.stepped, self.ties, strict=True))
 
     @property
     def name(self) -> str:
@@ -218,22 +226,28 @@ class Strided(Form):
 
     def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         axes = self.problem.axes
-        stepped = [chosen and not box for chosen, box in zip(self.folded, self.boxes, strict=True)]
-        strides = [one.reduced if steps else of.stride for one, of, steps in zip(self.ties, axes, stepped, strict=True)]
-        dilations = [1 if steps else of.dilation for of, steps in zip(axes, stepped, strict=True)]
+        dilations = [1 if steps else of.dilation for of, steps in zip(axes, self.stepped, strict=True)]
         # "same" adds nothing where whole blocks of folded values are stepped over.
         valid = any(self.boxes) or all(self.folded)
         return folded_product(
             self._folded,
-            lambda folded, kernel: self._convolve(
-                folded, kernel, strides, "valid" if valid else axes[0].padding, dilations
-            ),
+            [
+                lambda folded, kernel: self._convolve(
+                    folded[0], kernel, self._strides(), "valid" if valid else axes[0].padding, dilations
+                )
+            ],
             inputs,
             kernel,
             self._lots(inputs.shape[0]),
         )
 
-    def _folded(self, inputs: tf.Tensor) -> tf.Tensor:
+    def _strides(self) -> list[int]:
+        return [
+            one.reduced if steps else of.stride
+            for one, of, steps in zip(self.ties, self.problem.axes, self.stepped, strict=True)
+        ]
+
+    def _folded(self, inputs: tf.Tensor) -> list[tf.Tensor]:
         """Return the inputs, folded and padded."""
         for axis, of in enumerate(self.problem.axes):
             if self.boxes[axis]:
@@ -242,13 +256,7 @@ class Strided(Form):
                 inputs = self._fold(inputs, axis)
             elif any(self.boxes):
                 inputs = _pad(inputs, axis + 1, of)
-        return inputs
-
-    def _lots(self, batch: int | None) -> int:
-        """Return in how many lots the gradient of the inputs comes: so many that each is worth ops of its own."""
-        if not batch or not is_known(self.problem):
-            return 1
-        return max(1, min(LOTS, batch, int(forward_cost(self.steps(), batch) / WORTH)))
+        return [inputs]
 
     def _box(self, inputs: tf.Tensor, axis: int) -> tf.Tensor:
         of, ties = self.problem.axes[axis], self.ties[axis]
@@ -272,19 +280,15 @@ class Strided(Form):
             if self.boxes[axis]:
                 reach = (of.axes[axis].outputs(size) - 1) * of.axes[axis].stride + self.ties[axis].reduced
                 longer = numbers // size * reach
-                steps.append(Step(longer * min(size, LONGEST), numbers, longer, product=True))
+                steps.append(Step(longer * min(size, LONGEST), numbers, longer, PRODUCT))
             elif chosen:
                 steps.append(self._fold_step(axis, numbers))
             elif any(self.boxes) and of.axes[axis].padding != "valid":
                 steps.append(Step(0, numbers, numbers))
             numbers = steps[-1].written if steps else numbers
         cells = math.prod(ties.reduced for ties in self.ties)
-        strides = [
-            one.reduced if chosen and not box else axis.stride
-            for one, chosen, box, axis in zip(self.ties, self.folded, self.boxes, of.axes, strict=True)
-        ]
-        columns = self.folded[-1] and len(self.folded) > 1
-        return [*steps, _convolution_step(of, numbers, cells, strides, folded=columns)]
+        kind = OVER_COLUMNS if self.folded[-1] and len(self.folded) > 1 else PLAIN
+        return [*steps, convolution_step(of, numbers, cells, self._strides(), kind)]
 
 
 def _pad(inputs: tf.Tensor, position: int, axis: Axis) -> tf.Tensor:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, spread
-from tf_symconv.ops._cost import Step
+from tf_symconv.ops._cost import PRODUCT, ROW_PRODUCT, Step
 from tf_symconv.ops._forms import Form, Problem, Room
 from tf_symconv.ops._layout import sizes_of
 
@@ -97,7 +97,7 @@ class SpreadThenFold(_Products):
         return [
             columns,
             _product_step(self, columns.written, wide),
-            Step(outputs * m * (down.size or 0), wide, outputs, product=True),
+            Step(outputs * m * (down.size or 0), wide, outputs, PRODUCT),
         ]
 
     def _columns_step(self) -> Step:
@@ -172,7 +172,7 @@ class PairedSpreadToBoth(SpreadToBoth):
         across = of.axes[1]
         size = across.size or 1
         folded = of.inputs // size * across.outputs(size) * across.kernel
-        return Step(folded * 2 * size, 2 * of.inputs, folded, product=True, near=True)
+        return Step(folded * 2 * size, 2 * of.inputs, folded, ROW_PRODUCT)
 
 
 def _product_step(form: Form, read: int, written: int) -> Step:
@@ -180,4 +180,4 @@ def _product_step(form: Form, read: int, written: int) -> Step:
     across = form.ties[1].reduced * of.channels
     products = read * of.filters if isinstance(form, FoldThenContract) else read * form.ties[0].reduced * of.filters
     kernel = form.ties[0].reduced * across * of.filters
-    return Step(products, read, written, channels=across, kernel=kernel, product=True)
+    return Step(products, read, written, PRODUCT, channels=across, kernel=kernel)

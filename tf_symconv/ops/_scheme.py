@@ -13,6 +13,7 @@ from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room, Strided, is_known
 from tf_symconv.ops._lots import equal_lots
 from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
+from tf_symconv.ops._sums import Summed, has_sums
 
 #: Gather, reverse, add, subtract, slice and scale.
 _PASSES = 6
@@ -33,6 +34,7 @@ class Scheme:
         apply: Takes inputs, channels last, and these kernels, and returns the outputs. Examples do not meet in it.
         steps: The work for one example; None where sizes are not known.
         room: The memory that it may take.
+        strided: Whether a convolution steps over folded values.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Scheme:
     apply: Apply
     steps: tuple[Step, ...] | None
     room: Room
+    strided: bool
 
     def run(self, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
         """Return the outputs for inputs, channels last."""
@@ -62,7 +65,8 @@ def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: 
     """Return a scheme that does the work of some forms and more."""
     known = all(is_known(form.problem) for form in forms)
     steps = tuple(itertools.chain(*(form.steps() for form in forms), more)) if known else None
-    return Scheme(name, weigh, apply, steps, min((form.room for form in forms), key=lambda room: room.lot))
+    room = min((form.room for form in forms), key=lambda room: room.lot)
+    return Scheme(name, weigh, apply, steps, room, any(form.strided for form in forms))
 
 
 def outputs_of(problem: Problem) -> int:
@@ -74,15 +78,17 @@ def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:
     """Return the folded forms of a convolution: none where no axis has ties."""
     tied = [axis for axis, one in enumerate(ties) if not one.is_free]
     found: list[Form] = []
-    for subset in range(1, 2 ** len(tied) - 1):
-        chosen = {axis for bit, axis in enumerate(tied) if subset >> bit & 1}
-        found.append(Strided(problem, ties, [axis in chosen for axis in range(len(ties))]))
-    return found + (whole_forms(problem, ties, tied) if tied else [])
+    for subset in range(1, 2 ** len(tied)):
+        chosen = [axis for bit, axis in enumerate(tied) if subset >> bit & 1]
+        found += whole_forms(problem, ties, chosen)
+    return found
 
 
 def whole_forms(problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -> list[Form]:
     """Return the forms that fold all of these axes: as many for all ties."""
     found: list[Form] = [Strided(problem, ties, [axis in folded for axis in range(len(ties))])]
+    if has_sums(problem, folded):
+        found.append(Summed(problem, ties, folded))
     if len(folded) == 2 and has_products(problem):
         found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
     return found

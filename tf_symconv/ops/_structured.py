@@ -96,7 +96,7 @@ def plan_convolution(
         flipped_axes: Where given, the plan is that of :func:`twin_convolution` with these axes.
         reduction: The reduction of the twins.
         depthwise: Whether the plan is that of :func:`depthwise_convolution`.
-        device: ``"CPU"`` or ``"GPU"``; by default what TensorFlow sees.
+        device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA) or ``"GPU"``; by default what TensorFlow sees.
 
     Raises:
         ValueError: If the implementation or the reduction is not known.

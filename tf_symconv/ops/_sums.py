@@ -1,0 +1,111 @@
+"""The form of pictures in which every sum of inputs that meet tied slices of the kernel stays by itself."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+import tensorflow as tf
+
+from tf_symconv.kernels import Ties
+from tf_symconv.ops._bilinear import Term, folded_product
+from tf_symconv.ops._compiler import compiled_by_xla
+from tf_symconv.ops._cost import OF_COLUMN, OF_ROW, SUM, Step
+from tf_symconv.ops._dense import PADDINGS
+from tf_symconv.ops._forms import Form, Problem, convolution_step
+from tf_symconv.ops._layout import sizes_of
+
+
+def has_sums(problem: Problem, folded: Sequence[int]) -> bool:
+    """Return whether a convolution has the form: a picture that is not stepped over along the folded axes."""
+    return len(problem.axes) == 2 and all(problem.axes[axis].stride == 1 for axis in folded)
+
+
+@final
+class Summed(Form):
+    """Each slice of the smaller kernel meets the sum of its own inputs, and the convolutions are added up.
+
+    Such a sum takes one pass, and the slice in the middle of a mirrored kernel meets the inputs themselves.
+    """
+
+    def __init__(self, problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -> None:
+        super().__init__(problem, [one if axis in folded else Ties.none(one.size) for axis, one in enumerate(ties)])
+        self.folded = tuple(folded)
+        of_axes = [self._windows(axis) if axis in folded else [np.ones(1, np.float32)] for axis in range(2)]
+        self.windows = [np.outer(*pair) for pair in itertools.product(*of_axes)]
+
+    @property
+    def name(self) -> str:
+        return "summed " + "+".join(f"axis {axis}" for axis in self.folded)
+
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        axes = self.problem.axes
+        strides = [of.stride for of in axes]
+        dilations = [1 if axis in self.folded else of.dilation for axis, of in enumerate(axes)]
+        slices = itertools.product(
+            *(range(one.reduced if axis in self.folded else 1) for axis, one in enumerate(self.ties))
+        )
+
+        def term(number: int, place: tuple[int, ...]) -> Term:
+            part = tuple(slice(at, at + 1) if axis in self.folded else slice(None) for axis, at in enumerate(place))
+            return lambda sums, kernel: self._convolve(sums[number], kernel[part], strides, axes[0].padding, dilations)
+
+        terms = [term(number, place) for number, place in enumerate(slices)]
+        return folded_product(self._sums, terms, inputs, kernel, self._lots(inputs.shape[0]))
+
+    def _windows(self, axis: int) -> list[np.ndarray]:
+        """Return the weights of the inputs in the sum of each slice of the smaller kernel."""
+        of = self.problem.axes[axis]
+        windows = []
+        for weights in self.ties[axis].matrix.T:
+            # Zeros at both ends go where "same" keeps the middle in its place.
+            used = np.flatnonzero(weights)
+            spare = min(used[0], len(weights) - 1 - used[-1]) if of.padding == "same" else 0
+            weights = weights[spare : len(weights) - spare]
+            window = np.zeros((len(weights) - 1) * of.dilation + 1, np.float32)
+            window[:: of.dilation] = weights
+            windows.append(window)
+        return windows
+
+    def _sums(self, inputs: tf.Tensor) -> list[tf.Tensor]:
+        padding = self.problem.axes[0].padding
+        return [inputs if window.size == 1 else window_sum(inputs, window, padding) for window in self.windows]
+
+    def steps(self) -> list[Step]:
+        of = self.problem
+        size = of.inputs
+        for axis in self.folded:
+            length = of.axes[axis].size or 1
+            size = size // length * of.axes[axis].outputs(length)
+        sums = [Step(size * window.size, of.inputs, size, SUM) for window in self.windows if window.size > 1]
+        cells = math.prod(one.size for axis, one in enumerate(self.ties) if axis not in self.folded)
+        kind = OF_COLUMN if 1 in self.folded else OF_ROW
+        each = convolution_step(of, size, cells, [axis.stride for axis in of.axes], kind)
+        count = len(self.windows)
+        adding = [Step(0, count * each.written, each.written, SUM)] if count > 1 else []
+        return [*sums, *[each] * count, *adding]
+
+
+def window_sum(inputs: tf.Tensor, window: np.ndarray, padding: str) -> tf.Tensor:
+    """Return the weighted sums over windows of a picture, in one pass.
+
+    Args:
+        inputs: Shape ``(batch, rows, columns, channels)``.
+        window: The weights, shape ``(height, width)``.
+        padding: ``"valid"`` or ``"same"``.
+    """
+    if not compiled_by_xla():
+        weights = np.tile(window[:, :, None, None], (inputs.shape[-1] or 1, 1))
+        return tf.nn.depthwise_conv2d(inputs, tf.constant(weights, inputs.dtype), [1, 1, 1, 1], PADDINGS[padding])
+    # XLA makes one loop of these.
+    if padding == "same":
+        pads = [((size - 1) // 2, size // 2) for size in window.shape]
+        inputs = tf.pad(inputs, [(0, 0), *pads, (0, 0)])
+    _, rows, columns, _ = sizes_of(inputs)
+    height, width = window.shape
+    views = [
+        float(window[i, j]) * inputs[:, i : rows - height + 1 + i, j : columns - width + 1 + j]
+        for i, j in np.argwhere(window)
+    ]
+    return tf.add_n(views)
