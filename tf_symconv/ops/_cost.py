@@ -9,10 +9,13 @@ import dataclasses
 from collections.abc import Iterable
 from typing import final
 
-#: An op costs as much as so many multiplications, before it starts.
-OP = 3_000_000
 #: Convolution kernels work on so many channels at once.
 _LANES = 16
+
+
+def lanes(channels: int) -> float:
+    """Return how much longer a multiplication takes where so many channels do not fill the lanes of a processor."""
+    return -(-channels // _LANES) * _LANES / channels
 
 
 @final
@@ -23,10 +26,12 @@ class Kind:
     Args:
         number: Reading or writing one number costs as much as so many multiplications.
         kernel_gradient: How much longer a multiplication takes in the gradient of the kernel.
+        start: What an op costs before it starts, in multiplications.
     """
 
     number: float
     kernel_gradient: float = 1.15
+    start: float = 3e6
 
 
 #: A convolution or a pass over inputs.
@@ -36,10 +41,10 @@ OVER_COLUMNS = Kind(59, 1.35)
 #: A matrix product, and one of the rows of a picture, one at a time.
 PRODUCT = Kind(45, 1.8)
 ROW_PRODUCT = Kind(20)
-#: A sum of few inputs for each output, and a convolution with one row, or with one column, of a kernel.
-SUM = Kind(30)
-OF_ROW = Kind(30, 1.35)
-OF_COLUMN = Kind(30, 1.8)
+#: A pass over whole tensors, and a convolution with one row, or with one column, of a kernel.
+SUM = Kind(30, start=5e6)
+OF_ROW = Kind(30, 1.35, start=8e6)
+OF_COLUMN = Kind(30, 1.8, start=8e6)
 
 
 @final
@@ -73,8 +78,7 @@ class Step:
         """Return the cost of its gradient with respect to what it reads."""
         if not self.kernel:
             return self.forward(batch)
-        lanes = -(-self.channels // _LANES) * _LANES / self.channels
-        return self._cost(batch, self.multiplications * self.slowness * lanes)
+        return self._cost(batch, self.multiplications * self.slowness * lanes(self.channels))
 
     def kernel_gradient(self, batch: int) -> float:
         """Return the cost of its gradient with respect to the kernel; 0 if it takes none."""
@@ -83,8 +87,8 @@ class Step:
         return self._cost(batch, self.multiplications * self.slowness * self.kind.kernel_gradient)
 
     def _cost(self, batch: int, multiplications: float) -> float:
-        number = self.kind.number
-        return batch * (multiplications + number * (self.read + self.written)) + number * self.kernel + OP
+        number, start = self.kind.number, self.kind.start
+        return batch * (multiplications + number * (self.read + self.written)) + number * self.kernel + start
 
 
 def forward_cost(steps: Iterable[Step], batch: int) -> float:

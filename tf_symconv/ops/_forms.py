@@ -22,8 +22,11 @@ from tf_symconv.ops._layout import sizes_of
 #: The gradient of folded inputs comes in so many lots of examples, where each is predicted to cost ``WORTH``.
 LOTS = 4
 WORTH = 2e8
-#: How much longer a multiplication takes in a depthwise convolution.
+#: How much longer a multiplication takes in a depthwise convolution ...
 _DEPTHWISE = 8.0
+#: ... and in one that steps over so many channels or more: rows of folded values leave the first cache.
+_WIDE = 1.1
+_MANY_CHANNELS = 128
 
 
 @final
@@ -288,7 +291,10 @@ class Strided(Form):
             numbers = steps[-1].written if steps else numbers
         cells = math.prod(ties.reduced for ties in self.ties)
         kind = OVER_COLUMNS if self.folded[-1] and len(self.folded) > 1 else PLAIN
-        return [*steps, convolution_step(of, numbers, cells, self._strides(), kind)]
+        step = convolution_step(of, numbers, cells, self._strides(), kind)
+        if self.strided and of.channels >= _MANY_CHANNELS:
+            step = dataclasses.replace(step, slowness=_WIDE * step.slowness)
+        return [*steps, step]
 
 
 def _pad(inputs: tf.Tensor, position: int, axis: Axis) -> tf.Tensor:

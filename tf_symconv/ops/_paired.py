@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap, Pairs, Ties
 from tf_symconv.ops._bilinear import assemble
-from tf_symconv.ops._cost import PRODUCT, Step
+from tf_symconv.ops._cost import SUM, Step
 from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._layout import sizes_of
 from tf_symconv.ops._products import PairedSpreadToBoth, SpreadToBoth, has_products
@@ -88,9 +88,9 @@ def _of_group_maps(
         return apply
 
     half = problem.inputs // 2
-    splitting = [Step(half * problem.channels, 2 * half, half, PRODUCT)] * 2
+    splitting = [Step(half * problem.channels, 2 * half, half, SUM)] * 2
     outputs = outputs_of(quarter)
-    adding = [Step(0, 2 * outputs, outputs)] * 2
+    adding = [Step(0, 2 * outputs, outputs, SUM)] * 2
     return [
         scheme(
             f"pairs, {even.name}",
@@ -198,8 +198,8 @@ def _fours_of_group_maps(
 
     half = problem.inputs // 2
     outputs = outputs_of(problem) // 2
-    splitting_steps = [Step(half * problem.channels, 2 * half, half, PRODUCT), Step(0, half, half)] * 2
-    adding = [Step(0, 2 * outputs, outputs)] * 2
+    splitting_steps = [Step(half * problem.channels, 2 * half, half, SUM), Step(0, half, half)] * 2
+    adding = [Step(0, 2 * outputs, outputs, SUM)] * 2
     every = [form for both in forms for form in both]
     return [
         scheme(
@@ -260,4 +260,4 @@ def _times(inputs: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
 def _joining(problem: Problem) -> list[Step]:
     """Return the steps that make the outputs from those of their halves."""
     outputs = outputs_of(problem)
-    return [Step(0, outputs, outputs), Step(outputs * problem.filters, outputs, outputs, PRODUCT)]
+    return [Step(0, outputs, outputs, SUM), Step(outputs * problem.filters, outputs, outputs, SUM)]

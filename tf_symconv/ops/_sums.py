@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._bilinear import Term, folded_product
 from tf_symconv.ops._compiler import compiled_by_xla
-from tf_symconv.ops._cost import OF_COLUMN, OF_ROW, SUM, Step
+from tf_symconv.ops._cost import OF_COLUMN, OF_ROW, SUM, Step, lanes
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
 from tf_symconv.ops._layout import sizes_of
@@ -78,7 +78,9 @@ class Summed(Form):
         for axis in self.folded:
             length = of.axes[axis].size or 1
             size = size // length * of.axes[axis].outputs(length)
-        sums = [Step(size * window.size, of.inputs, size, SUM) for window in self.windows if window.size > 1]
+        # A depthwise convolution works on whole lanes.
+        read, written = (round(numbers * lanes(of.channels)) for numbers in (of.inputs, size))
+        sums = [Step(size * window.size, read, written, SUM) for window in self.windows if window.size > 1]
         cells = math.prod(one.size for axis, one in enumerate(self.ties) if axis not in self.folded)
         kind = OF_COLUMN if 1 in self.folded else OF_ROW
         each = convolution_step(of, size, cells, [axis.stride for axis in of.axes], kind)
