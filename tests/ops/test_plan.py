@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tf_symconv import kernels, layers, modules, ops
+from tf_symconv.ops._compiler import compiled_by_xla
 
 
 def plan(symmetry: str, size: int, channels: tuple[int, int], kernel: int = 5, **options: Any) -> ops.Plan:
@@ -62,6 +63,25 @@ def test_layers_know_when_xla_compiles_them() -> None:
         assert "convolution" in text
         assert "feature_group_count" not in text  # a depthwise convolution, which XLA is slow at on a CPU
         np.testing.assert_allclose(function(images), plain(images), atol=1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_keras_tells_layers_when_xla_compiles_them(jit_compile: bool) -> None:
+    told = []
+
+    class Listener(keras.layers.Layer):
+        def call(self, inputs: tf.Tensor) -> tf.Tensor:
+            told.append(compiled_by_xla())
+            return inputs
+
+    model = keras.Sequential([keras.Input((8, 8, 2)), keras.layers.Conv2D(2, 3), Listener(), keras.layers.Flatten()])
+    model.compile("sgd", "mse", jit_compile=jit_compile)
+    told.clear()
+    images = np.zeros((2, 8, 8, 2), np.float32)
+    model.fit(images, np.zeros((2, 72)), verbose=0)
+    model.predict(images, verbose=0)
+    assert len(told) >= 2
+    assert set(told) == {jit_compile}
 
 
 def test_what_keeps_a_layer_dense() -> None:
