@@ -174,12 +174,17 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
             return lambda some, dys: pull_back(lambda some, *kernels: apply(some, kernels), (some, *kernels), dys)
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            taken = inputs
+            if choice.kernel_gradient is not choice.forward:
+                # It folds anew, and not before its time: the folded inputs of the forward pass are gone by then.
+                with tf.control_dependencies([dy]):
+                    taken = tf.identity(inputs)
             if choice.inputs_gradient is choice.kernel_gradient:
-                both = by_lots(choice.inputs_gradient, both_gradients, inputs, dy)
+                both = by_lots(choice.inputs_gradient, both_gradients, taken, dy)
                 of_inputs, of_kernels = [one for one, *_ in both], [rest for _, *rest in both]
             else:
-                of_kernels = by_lots(choice.kernel_gradient, kernels_gradients, inputs, dy)
-                of_inputs = [one for (one,) in by_lots(choice.inputs_gradient, inputs_gradients, inputs, dy)]
+                of_kernels = by_lots(choice.kernel_gradient, kernels_gradients, taken, dy)
+                of_inputs = [one for (one,) in by_lots(choice.inputs_gradient, inputs_gradients, taken, dy)]
             sums = [tf.add_n(some) for some in zip(*of_kernels, strict=True)]
             weigh = choice.kernel_gradient.weigh
             (of_latent,) = pull_back(lambda latent: weigh(latent, inputs.dtype), (latent,), sums)
