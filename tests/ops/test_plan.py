@@ -84,6 +84,16 @@ def test_keras_tells_layers_when_xla_compiles_them(jit_compile: bool) -> None:
     assert set(told) == {jit_compile}
 
 
+@pytest.mark.parametrize("reduction", ops.REDUCTIONS)
+def test_gradients_of_a_maximum_take_what_the_forward_pass_computed(reduction: str) -> None:
+    options = {"strides": (1, 1), "dilations": (1, 1), "padding": "same", "device": "CPU"}
+    shape = (16, 32, 32, 128), kernels.Free(), (5, 5, 128, 128)
+    found = ops.plan_convolution(*shape, **options, flipped_axes=(1,), reduction=reduction)
+    assert found.implementation == "folded"
+    if reduction in ("max", "min"):
+        assert found.forward == found.inputs_gradient == found.kernel_gradient
+
+
 def test_what_keeps_a_layer_dense() -> None:
     assert plan("hv", 56, (128, 128), 7, implementation="dense").implementation == "dense"
     assert "GPU" in plan("hv", 56, (128, 128), 7, device="GPU").reason

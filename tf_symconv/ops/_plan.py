@@ -20,6 +20,7 @@ MARGIN = 0.88
 AT_ONCE = 2
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
+_REASON = "the least predicted cost"
 
 
 def check_implementation(implementation: str) -> str:
@@ -101,6 +102,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
         schemes: The dense scheme, then the folded ones.
         implementation: ``"dense"``; ``"folded"``: the cheapest of the folded schemes, the dense one where there is
             none; ``"auto"``: the cheapest by the cost model, on a CPU and for sizes that are known, else the dense one.
+            Forward pass and gradients are chosen apart where the convolution is linear.
         batch: The number of examples; None where it is known only at run time.
         device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA), ``"GPU"``, ...; by default what TensorFlow sees.
     """
@@ -122,10 +124,17 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     # XLA takes three times as long for the gradients of a convolution with strides.
     trained = [scheme for scheme in schemes if device == "CPU" or not scheme.strided]
     if implementation == "folded":
-        best = min(trained[1:] or folded, key=lambda scheme: _training(scheme, scheme, scheme, batches[-1]))
+        best = min(trained[1:] or folded, key=lambda scheme: _step(scheme, batches[-1]))
         return same(best, "implementation='folded'")
     if device not in ("CPU", "XLA"):
         return same(dense, f"folding is measured on CPUs only, and the device is {device}")
+    if not dense.linear:
+
+        def costs(scheme: Scheme) -> list[float]:
+            return [_worst(scheme, dense, batches, cost) for cost in (_forward, _step)]
+
+        best = min(trained, key=lambda scheme: sum(costs(scheme)))
+        return same(best if max(costs(best)) <= MARGIN else dense, _REASON)
     forward = min(schemes, key=lambda scheme: _worst(scheme, dense, batches, _forward))
     if _worst(forward, dense, batches, _forward) > MARGIN:
         forward = dense
@@ -140,7 +149,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     )
     if training(inputs_gradient, kernel_gradient) > MARGIN:
         inputs_gradient = kernel_gradient = forward if forward in trained else dense
-    return Choice(dense, forward, inputs_gradient, kernel_gradient, "the least predicted cost", batches)
+    return Choice(dense, forward, inputs_gradient, kernel_gradient, _REASON, batches)
 
 
 def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
@@ -209,6 +218,10 @@ def _lots(choice: Choice, scheme: Scheme, batch: int | None) -> list[int]:
 
 def _forward(scheme: Scheme, batch: int) -> float:
     return forward_cost(scheme.steps or (), batch)
+
+
+def _step(scheme: Scheme, batch: int) -> float:
+    return _training(scheme, scheme, scheme, batch)
 
 
 def _worst(scheme: Scheme, dense: Scheme, batches: Sequence[int], cost: Any) -> float:

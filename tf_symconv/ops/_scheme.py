@@ -35,6 +35,7 @@ class Scheme:
         steps: The work for one example; None where sizes are not known.
         room: The memory that it may take.
         strided: Whether a convolution steps over folded values.
+        linear: Whether it is linear in the inputs; if not, its gradients take what its forward pass computed.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Scheme:
     steps: tuple[Step, ...] | None
     room: Room
     strided: bool
+    linear: bool
 
     def run(self, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
         """Return the outputs for inputs, channels last."""
@@ -61,12 +63,12 @@ class Scheme:
         return equal_lots(batch, -(-batch // max(1, self.room.lot // moved)))
 
 
-def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: Step) -> Scheme:
+def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: Step, linear: bool = True) -> Scheme:
     """Return a scheme that does the work of some forms and more."""
     known = all(is_known(form.problem) for form in forms)
     steps = tuple(itertools.chain(*(form.steps() for form in forms), more)) if known else None
     room = min((form.room for form in forms), key=lambda room: room.lot)
-    return Scheme(name, weigh, apply, steps, room, any(form.strided for form in forms))
+    return Scheme(name, weigh, apply, steps, room, any(form.strided for form in forms), linear)
 
 
 def outputs_of(problem: Problem) -> int:

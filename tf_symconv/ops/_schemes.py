@@ -72,7 +72,8 @@ def twin_schemes_of(
         one, other = (dense(inputs, kernel) for kernel in pair)
         return reduce_twins(one, other, reduction, "channels_last")
 
-    schemes = [scheme(dense.name, both, reduced, [dense, dense], reducing)]
+    linear = reduction not in ("max", "min")
+    schemes = [scheme(dense.name, both, reduced, [dense, dense], reducing, linear=linear)]
     choices = itertools.product((1, -1), repeat=len(flipped_axes))
     wanted = [signs for signs in choices if not (reduction in ("sum", "mean") and np.prod(signs) < 0)]
     if any(half_of(kernel_shape[axis], sign) == 0 for axis in flipped_axes for sign in (1, -1)):
@@ -101,7 +102,8 @@ def twin_schemes_of(
         return apply
 
     for forms in zip(*(parity_forms(problem, flipped_axes, signs) for signs in wanted), strict=True):
-        schemes.append(scheme(forms[0].name, parities, summed(forms), forms, reducing, *parting(kernel_shape)))
+        more = [reducing, *parting(kernel_shape)]
+        schemes.append(scheme(forms[0].name, parities, summed(forms), forms, *more, linear=linear))
     return tuple(schemes)
 
 
