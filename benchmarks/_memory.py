@@ -46,17 +46,16 @@ def peak_memory(case: Case, options: "Options") -> dict[str, dict[str, Any]]:
 def _measured(case: Case, implementation: str, options: "Options") -> dict[str, Any]:
     import tensorflow as tf
 
-    from tf_symconv.benchmarks._subjects import function, structured_layer
+    from tf_symconv.benchmarks._subjects import arguments, function, structured_layer
 
     with tf.device(options.device or None):
-        layer = structured_layer(case, implementation=implementation, use_bias=options.bias)
+        layer = structured_layer(case, implementation=implementation, **options.of_layers())
         layer.build(case.input_shape)
-        given = [tf.random.normal(case.input_shape)]
-        if case.kind == "training":
-            given.append(tf.random.normal(layer.compute_output_shape(case.input_shape)))
+        given = arguments(layer, case)
         step = function(layer, given, options)
     step()  # traces, compiles, and fills what is kept for good
-    held = sum(4 * int(tf.size(array)) for array in (*given, *(v.value for v in layer.trainable_variables)))
+    arrays = [*given, *(variable.value for variable in layer.trainable_variables)]
+    held = sum(array.dtype.size * int(tf.size(array)) for array in arrays)
     try:
         added = max(_by_allocator(step, options.device or "CPU:0") for _ in range(_STEPS))
         source = "allocator"

@@ -74,6 +74,13 @@ def test_xla_compiles_where_it_is_asked_to(run, tmp_path):
     assert set(results["cases"]["tile-rows/k3/4-4/s8/b2/training"]["ratios"]) == {"auto/plain"}
 
 
+def test_layers_take_a_dtype_policy(run, tmp_path):
+    status, _, _ = run(*TINY, "--kernels=3", "--dtype=mixed_bfloat16", "--memory")
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert status == 0 and results["settings"]["dtype"] == "mixed_bfloat16"
+    assert set(results["memory"]) == {"tile-rows/k3/4-4/s8/b2/training"}
+
+
 def test_lowered_layers_land_in_their_directory(run, tmp_path):
     status, out, _ = run(*TINY, "--kernels=3", f"--lower={tmp_path / 'lowered'}")
     assert status == 0 and "2 cases in" in out
@@ -112,6 +119,9 @@ def test_help_names_the_profiles_and_flags(run):
         (["--only=pattern", "--kernels=3"], 1, "--profile=quick has no such case; --profile=full has the whole grid"),
         (["--implementations=dense,fast"], 1, "--implementations: implementation must be one of"),
         (["--device=TPU:7"], 1, "--device must be one of CPU:0"),
+        (["--dtype=int8"], 1, "--dtype must be a Keras dtype policy of floats. Received: 'int8'"),
+        (["--dtype=half"], 1, "--dtype must be a Keras dtype policy of floats. Received: 'half'"),
+        (["--dtype=float64", "--lower=x"], 1, "--lower works with float32 only. Received: --dtype=float64"),
         (["--peers=/nowhere/python"], 1, "--peers must be a Python interpreter"),
         (["--gpu=/nowhere/timed.json"], 1, "/nowhere/timed.json cannot be read"),
         (["--lower=/dev/null/x"], 1, "--lower cannot be written: /dev/null/x"),

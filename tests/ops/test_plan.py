@@ -49,6 +49,37 @@ def test_xla_is_spared_the_gradients_of_strided_convolutions() -> None:
     assert plan("h", 32, (64, 64), 7, device="XLA", implementation="folded").forward == "summed axis 1"
 
 
+def test_16_bit_multiplications_are_too_cheap_to_save_half_of_them() -> None:
+    for dtype in ("bfloat16", "float16"):
+        assert plan("v", 32, (64, 64), 7, batch=16, dtype=dtype).implementation == "dense"
+    for dtype in ("float32", "float64"):
+        assert plan("v", 32, (64, 64), 7, batch=16, dtype=dtype).implementation == "folded"
+
+
+def test_the_plan_of_a_layer_is_that_of_its_compute_type() -> None:
+    def forward(**options: Any) -> tuple[str, str]:
+        mirrored = layers.SymmetricConv2D(64, 7, symmetry="v", padding="same", **options)
+        tiled = layers.TiledConv2D(64, (1, 7), multiples=(7, 1), padding="same", **options)
+        for layer in (mirrored, tiled):
+            layer.build((16, 32, 32, 64))
+        return tuple(layer.plan((16, 32, 32, 64), "CPU").forward for layer in (mirrored, tiled))
+
+    assert forward() == ("summed axis 0", "summed axis 0")
+    assert forward(dtype="mixed_bfloat16") == ("dense", "summed axis 0")
+
+
+def test_convolutions_follow_the_type_of_their_inputs() -> None:
+    layer = modules.SymmetricConv2D(64, 7, symmetry="v", padding="same")
+
+    def types(dtype: tf.DType) -> set[str]:
+        spec = tf.TensorSpec((16, 32, 32, 64), dtype)
+        traced = tf.function(lambda x: layer(x)).get_concrete_function(spec)
+        return {op.type for op in traced.graph.get_operations()}
+
+    assert "DepthwiseConv2dNative" in types(tf.float32)
+    assert "DepthwiseConv2dNative" not in types(tf.bfloat16)
+
+
 def test_layers_know_when_xla_compiles_them() -> None:
     layer = layers.TiledConv2D(16, (1, 5), multiples=(5, 1), padding="same")
     layer.build((8, 32, 32, 16))

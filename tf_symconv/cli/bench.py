@@ -105,6 +105,7 @@ _text("kinds", None, "inference, training or both. Default: those of the profile
 _text("implementations", "dense,auto", "Forms of our layers that take part: dense,auto,folded.")
 flags.DEFINE_boolean("jit_compile", False, "Compile with XLA.", flag_values=FLAGS)
 flags.DEFINE_boolean("bias", False, "Give the layers a bias.", flag_values=FLAGS)
+_text("dtype", "float32", "Keras dtype policy of the layers, such as mixed_bfloat16 or float64.")
 _text("device", "", "TensorFlow device, such as CPU:0 or GPU:0. Default: what TensorFlow chooses.")
 flags.DEFINE_integer("threads", 0, "Threads of an operation. Default: one per core.", lower_bound=0, flag_values=FLAGS)
 flags.DEFINE_integer("seed", 0, "Seed of weights, inputs and order.", 0, 2**32 - 1, flag_values=FLAGS)
@@ -231,7 +232,23 @@ def _options() -> Any:
         tf.config.list_logical_devices()
     if FLAGS.device and FLAGS.device.upper() not in known:
         raise CommandError(f"--device must be one of {', '.join(known)}. Received: {FLAGS.device!r}")
-    return Options(implementations, FLAGS.jit_compile, FLAGS.bias, FLAGS.device, FLAGS.seed)
+    return Options(implementations, FLAGS.jit_compile, FLAGS.bias, _dtype(), FLAGS.device, FLAGS.seed)
+
+
+def _dtype() -> str:
+    """Return the dtype policy that was asked for, checked."""
+    import keras
+
+    try:
+        floats = keras.backend.is_float_dtype(keras.DTypePolicy(FLAGS.dtype).compute_dtype)
+    except (TypeError, ValueError):
+        floats = False
+    if not floats:
+        raise CommandError(f"--dtype must be a Keras dtype policy of floats. Received: {FLAGS.dtype!r}")
+    for flag in ("lower", "peers"):
+        if FLAGS.dtype != "float32" and getattr(FLAGS, flag):
+            raise CommandError(f"--{flag} works with float32 only. Received: --dtype={FLAGS.dtype}")
+    return FLAGS.dtype
 
 
 def _conditions(options: Any) -> dict[str, Any]:
@@ -242,6 +259,7 @@ def _conditions(options: Any) -> dict[str, Any]:
         "implementations": list(options.implementations),
         "jit_compile": options.jit_compile,
         "bias": options.bias,
+        "dtype": options.dtype,
         "device": options.device or "default",
         "threads": FLAGS.threads,
         "seed": options.seed,

@@ -31,8 +31,8 @@ class StructuredConv(Structured):
             "implementation": self.implementation,
         }
 
-    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
-        arguments = {**self.convolution_arguments(), "device": device}
+    def _plan(self, input_shape: tuple[int | None, ...], **setting: Any) -> ops.Plan:
+        arguments = {**self.convolution_arguments(), **setting}
         return ops.plan_convolution(input_shape, self.kernel_map, self.kernel_shape, **arguments)
 
 
@@ -59,7 +59,7 @@ class StructuredConvTranspose(Structured):
             implementation=self.implementation,
         )
 
-    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
+    def _plan(self, input_shape: tuple[int | None, ...], **setting: Any) -> ops.Plan:
         sizes = input_shape[1:-1] if self.data_format == "channels_last" else input_shape[2:]
         products = None if None in sizes else math.prod((*sizes, *self.kernel_shape))  # pyright: ignore
         return ops.Plan.dense(products, "transposed convolutions have no folded form")
@@ -85,8 +85,8 @@ class StructuredDepthwiseConv(Structured):
             "implementation": self.implementation,
         }
 
-    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
-        arguments = {**self.convolution_arguments(), "depthwise": True, "device": device}
+    def _plan(self, input_shape: tuple[int | None, ...], **setting: Any) -> ops.Plan:
+        arguments = {**self.convolution_arguments(), "depthwise": True, **setting}
         return ops.plan_convolution(input_shape, self.kernel_map, self.kernel_shape, **arguments)
 
 

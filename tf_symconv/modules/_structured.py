@@ -141,11 +141,12 @@ class Structured(_Layer):
             AttributeError: If the layer is not built.
         """
         _ = self.latent  # raises for a layer that has no kernel yet
-        return self._plan(tuple(input_shape), device)
+        dtype = getattr(self, "compute_dtype", self.dtype)  # modules compute in the type of their inputs
+        return self._plan(tuple(input_shape), dtype=dtype, device=device)
 
     @abc.abstractmethod
-    def _plan(self, input_shape: tuple[int | None, ...], device: str | None) -> ops.Plan:
-        """Work out what :meth:`plan` returns."""
+    def _plan(self, input_shape: tuple[int | None, ...], **setting: Any) -> ops.Plan:
+        """Work out what :meth:`plan` returns, for a ``dtype`` and a ``device``."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Return ``activation(convolution(inputs) + bias)``."""

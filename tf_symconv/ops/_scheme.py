@@ -55,6 +55,10 @@ class Scheme:
         """The multiplications for one example, those with folding matrices included."""
         return None if self.steps is None else sum(step.multiplications for step in self.steps)
 
+    def in_16_bits(self) -> "Scheme":
+        """Return the scheme with its costs for inputs of a 16-bit type."""
+        return dataclasses.replace(self, steps=self.steps and tuple(step.in_16_bits() for step in self.steps))
+
     def lots(self, batch: int) -> list[int]:
         """Return how many examples of a batch are taken at a time."""
         moved = max((step.read + step.written for step in self.steps or ()), default=0)

@@ -1,6 +1,7 @@
 """Convolutions of an input with a structured kernel, given by its latent and its kernel map."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -61,6 +62,7 @@ def convolution(
         groups=groups,
         data_format=data_format,
         implementation=implementation,
+        dtype=inputs.dtype,
     )
     return _run(choice, inputs, latent, data_format)
 
@@ -79,6 +81,7 @@ def plan_convolution(
     flipped_axes: Sequence[int] = (),
     reduction: str = "max",
     depthwise: bool = False,
+    dtype: Any = "float32",
     device: str | None = None,
 ) -> Plan:
     """Return how :func:`convolution` (or its depthwise or twin form) computes inputs of a shape.
@@ -96,6 +99,7 @@ def plan_convolution(
         flipped_axes: Where given, the plan is that of :func:`twin_convolution` with these axes.
         reduction: The reduction of the twins.
         depthwise: Whether the plan is that of :func:`depthwise_convolution`.
+        dtype: The float type of the inputs.
         device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA) or ``"GPU"``; by default what TensorFlow sees.
 
     Raises:
@@ -121,6 +125,7 @@ def plan_convolution(
         implementation=implementation,
         twins=(tuple(flipped_axes), reduction) if flipped_axes else None,
         depthwise=depthwise,
+        dtype=tf.as_dtype(dtype),
         device=device,
     ).plan()
 
@@ -136,6 +141,7 @@ def _choose(
     groups: int,
     data_format: str,
     implementation: str,
+    dtype: tf.DType,
     twins: tuple[tuple[int, ...], str] | None = None,
     depthwise: bool = False,
     device: str | None = None,
@@ -156,6 +162,8 @@ def _choose(
         schemes = schemes_of(kernel_map, shape, problem)
     else:
         schemes = twin_schemes_of(kernel_map, shape, problem, twins[0], check_reduction(twins[1]))
+    if dtype.size < 4:
+        schemes = [scheme.in_16_bits() for scheme in schemes]
     return choose(schemes, implementation, batch, device)
 
 
@@ -258,6 +266,7 @@ def depthwise_convolution(
         data_format=data_format,
         implementation=implementation,
         depthwise=True,
+        dtype=inputs.dtype,
     )
     return _run(choice, inputs, latent, data_format)
 
@@ -312,5 +321,6 @@ def twin_convolution(
         data_format=data_format,
         implementation=implementation,
         twins=(tuple(flipped_axes), reduction),
+        dtype=inputs.dtype,
     )
     return _run(choice, inputs, latent, data_format)
