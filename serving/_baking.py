@@ -172,7 +172,8 @@ def _evaluate(flat: Flat, tensors: list[str]) -> list[np.ndarray]:
         return [tf.identity(found[tensor]) for tensor in tensors]
 
     with tf.device("CPU:0"):
-        return [np.asarray(tensor.numpy()) for tensor in tf.function(compute, autograph=False)()]
+        traced = tf.function(compute, autograph=False).get_concrete_function()  # a call would warn of tracing anew
+        return [np.asarray(tensor.numpy()) for tensor in traced()]
 
 
 def _read_type(definition: Any, handle: str) -> Any:
