@@ -1,5 +1,6 @@
 """The computation that all signatures of an export share: a model traced, baked and made a function again."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
@@ -7,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_symconv.ops import constant_kernels
 from tf_symconv.serving._affine import fold_affine
 from tf_symconv.serving._baking import bake
 from tf_symconv.serving._flat import Flat, as_function, flatten
@@ -66,7 +68,9 @@ def make_core(model: NamedModel, kernels: str = "auto", freeze: bool | None = No
     def serve(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return model([tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(inputs, specs, strict=True)])
 
-    with stock_convolutions(), implementation(model.model, "dense" if kernels == "dense" else None):
+    own = implementation(model.model, "dense" if kernels == "dense" else None)
+    setting = contextlib.nullcontext() if kernels == "trainable" else constant_kernels()
+    with stock_convolutions(), own, setting:
         concrete: Any = tf.function(serve, input_signature=specs, autograph=False).get_concrete_function()
     _check(model, concrete)
     read = list(concrete.graph.variables)

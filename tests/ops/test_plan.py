@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tf_symconv import kernels, layers, modules, ops
-from tf_symconv.ops._compiler import compiled_by_xla
+from tf_symconv.ops._setting import compiled_by_xla
 
 
 def plan(symmetry: str, size: int, channels: tuple[int, int], kernel: int = 5, **options: Any) -> ops.Plan:
@@ -57,7 +57,7 @@ def test_16_bit_multiplications_are_too_cheap_to_save_half_of_them() -> None:
 
 
 def test_the_plan_of_a_layer_is_that_of_its_compute_type() -> None:
-    def forward(**options: Any) -> tuple[str, str]:
+    def forward(**options: Any) -> tuple[str, ...]:
         mirrored = layers.SymmetricConv2D(64, 7, symmetry="v", padding="same", **options)
         tiled = layers.TiledConv2D(64, (1, 7), multiples=(7, 1), padding="same", **options)
         for layer in (mirrored, tiled):
@@ -144,6 +144,33 @@ def test_an_unknown_batch_must_pay_at_one_and_at_many() -> None:
     unknown = plan("hv", 56, (128, 128), 7, batch=None)
     assert unknown.implementation == "folded"
     assert plan("hv", 8, (16, 16), 5, batch=None).implementation == "dense"
+
+
+def test_constant_kernels_are_taken_apart_for_nothing() -> None:
+    """A free batch of one example must pay as well; there the work on the kernel weighs most."""
+
+    def twins() -> ops.Plan:
+        return plan("v", 32, (64, 64), 5, batch=None, flipped_axes=(1,))
+
+    assert twins().implementation == "dense"
+    with ops.constant_kernels():
+        assert twins().implementation == "folded"
+    assert twins().implementation == "dense"
+
+
+def test_only_those_who_may_take_gradients_cut_large_batches_up() -> None:
+    layer = layers.SymmetricConv2D(128, 7, symmetry="hv", padding="same")
+    layer.build((None, 56, 56, 128))
+
+    def branches(**options: Any) -> bool:
+        function = tf.function(lambda x: layer(x), **options)
+        concrete = function.get_concrete_function(tf.TensorSpec((None, 56, 56, 128)))
+        return "StatelessIf" in {op.type for op in concrete.graph.get_operations()}
+
+    assert branches()
+    assert not branches(jit_compile=True)
+    with ops.constant_kernels():
+        assert not branches()
 
 
 @pytest.mark.parametrize(

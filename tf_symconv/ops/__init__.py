@@ -8,6 +8,7 @@ from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._plan import IMPLEMENTATIONS, Plan, check_implementation
 from tf_symconv.ops._positions import check_k, global_convolution, top_k_pooling
+from tf_symconv.ops._setting import constant_kernels
 from tf_symconv.ops._structured import (
     convolution,
     depthwise_convolution,
@@ -25,6 +26,7 @@ __all__ = [
     "check_implementation",
     "check_k",
     "check_reduction",
+    "constant_kernels",
     "convolution",
     "dense_convolution",
     "dense_depthwise_convolution",

@@ -11,7 +11,7 @@ figures).
 import dataclasses
 import functools
 import math
-from typing import Any, final
+from typing import Any, cast, final
 
 import numpy as np
 import tensorflow as tf
@@ -118,15 +118,21 @@ def fold(
 
 def matmul_along(inputs: tf.Tensor, position: int, matrix: np.ndarray) -> tf.Tensor:
     """Multiply the tensor along one axis by a matrix of shape ``(new size, size)``."""
-    shape = sizes_of(inputs)
-    before, size, after = _three(shape, position)
-    if isinstance(after, int) and after < NARROW:
-        # Products with so few columns waste the lanes of a processor: channels join the axis.
-        joint = np.kron(matrix, np.eye(after)).T
-        product = tf.matmul(tf.reshape(inputs, [before, size * after]), tf.constant(joint, inputs.dtype))
-    else:
-        product = tf.matmul(tf.constant(matrix, inputs.dtype), tf.reshape(inputs, [before, size, after]))
-    return tf.reshape(product, [*shape[:position], matrix.shape[0], *shape[position + 1 :]])
+
+    @tf.custom_gradient
+    def run(inputs: tf.Tensor) -> Any:
+        shape = sizes_of(inputs)
+        before, size, after = _three(shape, position)
+        if isinstance(after, int) and after < NARROW:
+            # Products with so few columns waste the lanes of a processor: channels join the axis.
+            joint = np.kron(matrix, np.eye(after)).T
+            product = tf.matmul(tf.reshape(inputs, [before, size * after]), tf.constant(joint, inputs.dtype))
+        else:
+            product = tf.matmul(tf.constant(matrix, inputs.dtype), tf.reshape(inputs, [before, size, after]))
+        outputs = tf.reshape(product, [*shape[:position], matrix.shape[0], *shape[position + 1 :]])
+        return outputs, lambda dy: matmul_along(dy, position, matrix.T)
+
+    return cast(Any, run)(inputs)
 
 
 def _flat(matrix: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
-from tf_symconv.ops._lots import equal_lots, in_turn, join
+from tf_symconv.ops._lots import in_turn, join
 
 Gradient = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
@@ -145,7 +145,6 @@ def folded_product(
     folded = fold(inputs)
     if tf.executing_eagerly():
         return product(folded, kernel)
-    lots = equal_lots(int(inputs.shape[0] or 1), count)
 
     # The gradient of the inputs goes straight to them. None goes to the folded inputs, which are arguments so that
     # the gradient of the kernel knows what they come from when it is differentiated itself.
@@ -156,7 +155,7 @@ def folded_product(
             with tf.control_dependencies([of_kernel]):
                 dy = tf.identity(dy)
             of_inputs = in_turn(
-                lambda some, dys: pull_back(lambda some: product(fold(some), kernel), [some], dys), lots, 2, inputs, dy
+                lambda some, dys: pull_back(lambda some: product(fold(some), kernel), [some], dys), count, 2, inputs, dy
             )
             return join([one for (one,) in of_inputs]), of_kernel, *(None for _ in folded)
 
@@ -174,6 +173,8 @@ def pull_back(function: Callable[..., Any], sources: Sequence[tf.Tensor], dy: An
 
     In a graph the outputs, which nobody needs, are pruned away.
     """
+    # A tape does not follow tensors from one graph into another: from a branch of a condition into its gradient, say.
+    sources = [tf.identity(source) for source in sources]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(sources)
         outputs = function(*sources)

@@ -72,6 +72,11 @@ class Step:
     kernel: int = 0
     slowness: float = 1.0
 
+    @property
+    def of_kernel(self) -> bool:
+        """Whether it reads and writes nothing but kernels."""
+        return self.kernel > 0 and self.written == 0
+
     def forward(self, batch: int) -> float:
         """Return the cost of the step."""
         return self._cost(batch, self.multiplications * self.slowness)

@@ -1,6 +1,11 @@
-"""The layout that the convolutions of the stock CPU run in every precision: channels last; and sizes in a graph."""
+"""The layout that the convolutions of the stock CPU run in every precision: channels last; and sizes in a graph.
 
-from typing import Any
+Where the batch size is not known, TensorFlow's own gradients of reshaping and joining ask for the shape of what came
+in, and so for a forward pass that is needed for nothing else. Those here know all other sizes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
 
 import tensorflow as tf
 
@@ -22,3 +27,30 @@ def sizes_of(tensor: tf.Tensor) -> list[Any]:
         return tensor.shape.as_list()
     dynamic = tf.shape(tensor)
     return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
+
+
+def reshape_examples(tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Give every example of a batch a new shape.
+
+    Args:
+        tensor: Shape ``(batch, ...)``, all sizes known but that of the batch.
+        shape: The new shape without the batch.
+    """
+    own: list[Any] = tensor.shape[1:].as_list()
+
+    @tf.custom_gradient
+    def run(tensor: tf.Tensor) -> Any:
+        return tf.reshape(tensor, [-1, *shape]), lambda dy: reshape_examples(dy, own)
+
+    return cast(Any, run)(tensor)
+
+
+def concat(tensors: Sequence[tf.Tensor], axis: int) -> tf.Tensor:
+    """Join tensors along an axis of which their sizes are known."""
+    sizes: Any = [tensor.shape[axis] for tensor in tensors]
+
+    @tf.custom_gradient
+    def run(*tensors: tf.Tensor) -> Any:
+        return tf.concat(tensors, axis), lambda dy: tf.split(dy, sizes, axis)
+
+    return cast(Any, run)(*tensors)

@@ -4,34 +4,33 @@ Lots bound the memory. Those that are under way together also keep the cores bus
 an op of another lot begins.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-
-def equal_lots(batch: int, count: int) -> list[int]:
-    """Return the sizes of at most ``count`` lots of a batch, all equal but the last."""
-    lot = -(-batch // count)
-    return [lot] * (batch // lot) + [batch % lot] * (batch % lot > 0)
+from tf_symconv.ops._layout import sizes_of
 
 
 def in_turn(
-    function: Callable[..., list[tf.Tensor]], lots: Sequence[int], at_once: int, *tensors: tf.Tensor
+    function: Callable[..., list[tf.Tensor]], count: int, at_once: int, *tensors: tf.Tensor
 ) -> list[list[tf.Tensor]]:
     """Return what the function makes of each lot of the tensors.
 
     Args:
         function: Takes a lot of each tensor.
-        lots: The sizes of the lots.
+        count: The number of lots, whose sizes differ by one at most.
         at_once: How many lots may be under way together: in a graph a lot waits for the one so many before it.
         *tensors: With the examples along the first axis.
     """
-    if len(lots) == 1:
+    if count == 1:
         return [function(*tensors)]
+    batch = sizes_of(tensors[0])[0]
+    ends = [batch * i // count for i in range(count + 1)]
     made: list[list[tf.Tensor]] = []
-    for some in zip(*(tf.split(tensor, lots) for tensor in tensors), strict=True):
+    for start, end in itertools.pairwise(ends):
         with tf.control_dependencies(made[-at_once] if len(made) >= at_once else []):
-            made.append(function(*(tf.identity(one) for one in some)))
+            made.append(function(*(tf.identity(tensor[start:end]) for tensor in tensors)))
     return made
 
 

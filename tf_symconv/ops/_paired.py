@@ -7,6 +7,7 @@ fold. Where the reflection also pairs the input channels, their sums ``s`` and d
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +16,7 @@ from tf_symconv.kernels import KernelMap, Pairs, Ties
 from tf_symconv.ops._bilinear import assemble
 from tf_symconv.ops._cost import SUM, Step
 from tf_symconv.ops._forms import Form, Problem
-from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._layout import concat, reshape_examples, sizes_of
 from tf_symconv.ops._products import PairedSpreadToBoth, SpreadToBoth, has_products
 from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, parting, scheme
 
@@ -83,7 +84,9 @@ def _of_group_maps(
     def apply_by(even: Form, odd: Form) -> Apply:
         def apply(inputs: tf.Tensor, parts: Kernels) -> tf.Tensor:
             s, d = (_times(inputs, matrix) for matrix in (sums, differences))
-            return _joined([even(s, parts[0]) + odd(d, parts[1]), even(d, parts[2]) + odd(s, parts[3])], of_outputs)
+            u = tf.add_n([even(s, parts[0]), odd(d, parts[1])])
+            v = tf.add_n([even(d, parts[2]), odd(s, parts[3])])
+            return _joined([u, v], of_outputs)
 
         return apply
 
@@ -148,7 +151,7 @@ def _fours_of_images(
 
     def apply(inputs: tf.Tensor, parts: Kernels) -> tf.Tensor:
         halves = [form(inputs, part) for form, part in zip(forms, parts, strict=True)]
-        return _assembled(halves, matrices, inputs, problem)
+        return _assembled(halves, matrices, problem)
 
     return [scheme(f"fours, {forms[0].name}", weigh, apply, forms, *_joining(problem), *parting(kernel_shape))]
 
@@ -194,7 +197,7 @@ def _fours_of_group_maps(
             )
             for even, both in enumerate(forms)
         ]
-        return _assembled(halves, matrices, inputs, problem)
+        return _assembled(halves, matrices, problem)
 
     half = problem.inputs // 2
     outputs = outputs_of(problem) // 2
@@ -227,9 +230,9 @@ def _from_fours(filters: np.ndarray) -> np.ndarray:
     return matrices.reshape(4, count, -1)
 
 
-def _assembled(halves: list[tf.Tensor], matrices: np.ndarray, inputs: tf.Tensor, problem: Problem) -> tf.Tensor:
-    shape = [sizes_of(inputs)[0], *(axis.outputs(axis.size) for axis in problem.axes), problem.filters]
-    return tf.reshape(assemble(tf.concat(halves, 1), matrices), shape)
+def _assembled(halves: list[tf.Tensor], matrices: np.ndarray, problem: Problem) -> tf.Tensor:
+    shape = [*(axis.outputs(axis.size) for axis in problem.axes), problem.filters]
+    return reshape_examples(assemble(concat(halves, 1), matrices), shape)
 
 
 def _firsts(images: np.ndarray) -> np.ndarray:
@@ -247,14 +250,19 @@ def _signs(first: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 
 def _joined(halves: Sequence[tf.Tensor], matrix: np.ndarray) -> tf.Tensor:
-    return _times(tf.concat(halves, -1), matrix)
+    return _times(concat(halves, -1), matrix)
 
 
 def _times(inputs: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
     """Multiply the channels by a matrix."""
-    *shape, channels = sizes_of(inputs)
-    product = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.constant(matrix, inputs.dtype))
-    return tf.reshape(product, [*shape, matrix.shape[1]])
+
+    @tf.custom_gradient
+    def run(inputs: tf.Tensor) -> Any:
+        *shape, channels = sizes_of(inputs)
+        product = tf.matmul(tf.reshape(inputs, [-1, channels]), tf.constant(matrix, inputs.dtype))
+        return tf.reshape(product, [*shape, matrix.shape[1]]), lambda dy: _times(dy, matrix.T)
+
+    return cast(Any, run)(inputs)
 
 
 def _joining(problem: Problem) -> list[Step]:

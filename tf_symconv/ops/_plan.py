@@ -2,22 +2,18 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, cast, final
+from collections.abc import Sequence
+from typing import Any, final
 
 import tensorflow as tf
 
-from tf_symconv.ops._bilinear import pull_back
-from tf_symconv.ops._compiler import compiled_by_xla
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
-from tf_symconv.ops._lots import in_turn, join
-from tf_symconv.ops._scheme import Kernels, Scheme
+from tf_symconv.ops._scheme import Scheme
+from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
 
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
 MARGIN = 0.88
-#: So many lots of examples are under way at a time.
-AT_ONCE = 2
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
 _REASON = "the least predicted cost"
@@ -129,9 +125,10 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     if device not in ("CPU", "XLA"):
         return same(dense, f"folding is measured on CPUs only, and the device is {device}")
     if not dense.linear:
+        counted = [_forward] if kernels_are_constant() else [_forward, _step]
 
         def costs(scheme: Scheme) -> list[float]:
-            return [_worst(scheme, dense, batches, cost) for cost in (_forward, _step)]
+            return [_worst(scheme, dense, batches, cost) for cost in counted]
 
         best = min(trained, key=lambda scheme: sum(costs(scheme)))
         return same(best if max(costs(best)) <= MARGIN else dense, _REASON)
@@ -152,68 +149,10 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     return Choice(dense, forward, inputs_gradient, kernel_gradient, _REASON, batches)
 
 
-def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
-    """Compute a convolution by the schemes chosen; ``inputs`` are channels last.
-
-    Where the number of examples is known, large folded schemes take a few at a time, so that folded inputs, several
-    times as large as the inputs, need little memory at once; the gradient folds again.
-    """
-    parts = (choice.forward, choice.inputs_gradient, choice.kernel_gradient)
-    lots = {scheme: _lots(choice, scheme, inputs.shape[0]) for scheme in parts}
-    if len(lots) == 1 and len(lots[choice.forward]) == 1:
-        return choice.forward.run(inputs, latent)
-
-    @tf.custom_gradient
-    def in_lots(inputs: tf.Tensor, latent: tf.Tensor) -> Any:
-        def by_lots(
-            scheme: Scheme, function: Callable[[Kernels], Callable[..., list[tf.Tensor]]], *tensors: tf.Tensor
-        ) -> list[list[tf.Tensor]]:
-            return in_turn(function(scheme.weigh(latent, inputs.dtype)), lots[scheme], AT_ONCE, *tensors)
-
-        def kernels_gradients(kernels: Kernels) -> Callable[..., list[tf.Tensor]]:
-            apply = choice.kernel_gradient.apply
-            return lambda some, dys: pull_back(lambda *kernels: apply(some, kernels), kernels, dys)
-
-        def inputs_gradients(kernels: Kernels) -> Callable[..., list[tf.Tensor]]:
-            apply = choice.inputs_gradient.apply
-            return lambda some, dys: pull_back(lambda some: apply(some, kernels), (some,), dys)
-
-        def both_gradients(kernels: Kernels) -> Callable[..., list[tf.Tensor]]:
-            apply = choice.inputs_gradient.apply
-            return lambda some, dys: pull_back(lambda some, *kernels: apply(some, kernels), (some, *kernels), dys)
-
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            taken = inputs
-            if choice.kernel_gradient is not choice.forward:
-                # It folds anew, and not before its time: the folded inputs of the forward pass are gone by then.
-                with tf.control_dependencies([dy]):
-                    taken = tf.identity(inputs)
-            if choice.inputs_gradient is choice.kernel_gradient:
-                both = by_lots(choice.inputs_gradient, both_gradients, taken, dy)
-                of_inputs, of_kernels = [one for one, *_ in both], [rest for _, *rest in both]
-            else:
-                of_kernels = by_lots(choice.kernel_gradient, kernels_gradients, taken, dy)
-                of_inputs = [one for (one,) in by_lots(choice.inputs_gradient, inputs_gradients, taken, dy)]
-            sums = [tf.add_n(some) for some in zip(*of_kernels, strict=True)]
-            weigh = choice.kernel_gradient.weigh
-            (of_latent,) = pull_back(lambda latent: weigh(latent, inputs.dtype), (latent,), sums)
-            return join(of_inputs), of_latent
-
-        outputs = by_lots(choice.forward, lambda kernels: lambda some: [choice.forward.apply(some, kernels)], inputs)
-        return join([one for (one,) in outputs]), gradient
-
-    return cast(Any, in_lots)(inputs, latent)
-
-
 def _device() -> str:
     if tf.config.list_logical_devices("GPU"):
         return "GPU"
     return "XLA" if compiled_by_xla() else "CPU"
-
-
-def _lots(choice: Choice, scheme: Scheme, batch: int | None) -> list[int]:
-    """Return how many examples are taken at a time."""
-    return [batch or -1] if not batch or scheme is choice.dense else scheme.lots(batch)
 
 
 def _forward(scheme: Scheme, batch: int) -> float:

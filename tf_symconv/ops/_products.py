@@ -11,7 +11,7 @@ from tf_symconv.ops._axes import LONGEST, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, spread
 from tf_symconv.ops._cost import PRODUCT, ROW_PRODUCT, Step
 from tf_symconv.ops._forms import Form, Problem, Room
-from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._layout import reshape_examples, sizes_of
 
 
 def has_products(problem: Problem) -> bool:
@@ -59,7 +59,7 @@ class FoldThenContract(_Products):
         outputs, m, size = matrix.shape
         folded = matmul_along(columns, 1, matrix.transpose(1, 0, 2).reshape(-1, size))
         stack = tf.reshape(folded, [batch, m, outputs * across, channels])
-        return tf.reshape(contract(stack, self._stacked(kernel)), [batch, outputs, across, self.problem.filters])
+        return reshape_examples(contract(stack, self._stacked(kernel)), [outputs, across, self.problem.filters])
 
     def steps(self) -> list[Step]:
         columns = self._fold_step(1, self.problem.inputs)
@@ -83,9 +83,9 @@ class SpreadThenFold(_Products):
         matrix = self._rows()
         outputs, m, size = matrix.shape
         filters = self.problem.filters
-        tall = tf.reshape(stack, [batch, m * rows, across * filters])
+        tall = reshape_examples(stack, [m * rows, across * filters])
         folded = matmul_along(tall, 1, matrix.reshape(outputs, m * size))
-        return tf.reshape(folded, [batch, outputs, across, filters])
+        return reshape_examples(folded, [outputs, across, filters])
 
     def steps(self) -> list[Step]:
         of = self.problem
@@ -128,8 +128,8 @@ class SpreadToBoth(SpreadThenFold):
 
     def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         both = super().__call__(inputs, kernel)
-        batch, rows, across, filters = sizes_of(both)
-        return tf.reshape(both, [batch, 2, rows // 2 * across, filters])
+        _, rows, across, filters = sizes_of(both)
+        return reshape_examples(both, [2, rows // 2 * across, filters])
 
     def _rows(self) -> Any:
         matrix = super()._rows()

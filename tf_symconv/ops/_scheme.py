@@ -11,12 +11,15 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room, Strided, is_known
-from tf_symconv.ops._lots import equal_lots
 from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
 from tf_symconv.ops._sums import Summed, has_sums
 
 #: Gather, reverse, add, subtract, slice and scale.
 _PASSES = 6
+#: A batch of unknown size may be as large as this ...
+_MANY = 32
+#: ... and comes in so many lots at most: a smaller one is taken whole.
+_FEW = 8
 
 Kernels = tuple[tf.Tensor, ...]
 Weigh = Callable[[tf.Tensor, tf.DType], Kernels]
@@ -55,16 +58,22 @@ class Scheme:
         """The multiplications for one example, those with folding matrices included."""
         return None if self.steps is None else sum(step.multiplications for step in self.steps)
 
+    def for_constants(self) -> "Scheme":
+        """Return the scheme with its costs for a kernel that is a constant: it is taken apart only once."""
+        return dataclasses.replace(self, steps=self.steps and tuple(step for step in self.steps if not step.of_kernel))
+
     def in_16_bits(self) -> "Scheme":
         """Return the scheme with its costs for inputs of a 16-bit type."""
         return dataclasses.replace(self, steps=self.steps and tuple(step.in_16_bits() for step in self.steps))
 
-    def lots(self, batch: int) -> list[int]:
-        """Return how many examples of a batch are taken at a time."""
+    def lots(self, batch: int | None) -> int:
+        """Return in how many lots the examples of a batch are taken; in a few, where its size is not known."""
+        if batch is None:
+            return min(_FEW, self.lots(_MANY))
         moved = max((step.read + step.written for step in self.steps or ()), default=0)
         if batch * moved <= self.room.large:
-            return [batch]
-        return equal_lots(batch, -(-batch // max(1, self.room.lot // moved)))
+            return 1
+        return -(-batch // max(1, self.room.lot // moved))
 
 
 def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: Step, linear: bool = True) -> Scheme:

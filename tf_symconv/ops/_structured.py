@@ -9,8 +9,10 @@ from tf_symconv.kernels import KernelMap
 from tf_symconv.ops._axes import Axis
 from tf_symconv.ops._forms import Problem
 from tf_symconv.ops._layout import to_channels_first, to_channels_last
-from tf_symconv.ops._plan import Choice, Plan, check_implementation, choose, run
+from tf_symconv.ops._plan import Choice, Plan, check_implementation, choose
+from tf_symconv.ops._run import run
 from tf_symconv.ops._schemes import schemes_of, twin_schemes_of
+from tf_symconv.ops._setting import kernels_are_constant
 from tf_symconv.ops._transposed import dense_transposed_convolution
 from tf_symconv.ops._twins import check_reduction
 
@@ -164,6 +166,8 @@ def _choose(
         schemes = twin_schemes_of(kernel_map, shape, problem, twins[0], check_reduction(twins[1]))
     if dtype.size < 4:
         schemes = [scheme.in_16_bits() for scheme in schemes]
+    if kernels_are_constant():
+        schemes = [scheme.for_constants() for scheme in schemes]
     return choose(schemes, implementation, batch, device)
 
 

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._bilinear import Term, folded_product
-from tf_symconv.ops._compiler import compiled_by_xla
 from tf_symconv.ops._cost import OF_COLUMN, OF_ROW, SUM, Step, lanes
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
 from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._setting import compiled_by_xla
 
 
 def has_sums(problem: Problem, folded: Sequence[int]) -> bool:

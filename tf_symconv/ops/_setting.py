@@ -1,5 +1,8 @@
-"""Who runs the ops that are being built."""
+"""What is known of how the ops that are being built will run."""
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -21,3 +24,25 @@ def compiled_by_xla() -> bool:
             context = getattr(context, "outer_context", None)
         graph = getattr(graph, "outer_graph", None)
     return False
+
+
+_constant = contextvars.ContextVar("constant", default=False)
+
+
+@contextlib.contextmanager
+def constant_kernels() -> Iterator[None]:
+    """Choose, for convolutions that are traced in the block, as fits kernels that are constants and take no gradients.
+
+    What is done to such a kernel costs nothing where the graph is made once and run often; no memory is kept for
+    gradients, so large batches are not cut up, and none has a say in the choice.
+    """
+    before = _constant.set(True)
+    try:
+        yield
+    finally:
+        _constant.reset(before)
+
+
+def kernels_are_constant() -> bool:
+    """Return whether this is within :func:`constant_kernels`."""
+    return _constant.get()
