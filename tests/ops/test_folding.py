@@ -1,6 +1,9 @@
 """Folded convolutions equal dense ones: values, gradients and second derivatives."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -405,6 +408,13 @@ def test_gradients_that_fold_anew_wait_for_theirs() -> None:
 
     assert waits(folded[4])
     assert not waits(folded[3])
+
+
+def test_graphs_with_the_behaviour_of_tensorflow_1() -> None:
+    """It is a switch of the whole process: sizes are no integers there, and conditions are made of other ops."""
+    script = Path(__file__).with_name("tf1_behavior.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def _origin(tensor: tf.Tensor) -> tf.Tensor:

@@ -116,7 +116,7 @@ def _sum_of_copies(copies: tf.Tensor, sources: np.ndarray) -> tf.Tensor:
     """Return, for each row, the sum of its copies, the transpose of :func:`_gather_copies`."""
     order = sources.shape[1]
     back = (np.argsort(sources, axis=0) * order + np.arange(order)).astype(np.int32)
-    return tf.reduce_sum(tf.gather(tf.reshape(copies, (-1, copies.shape[-1])), back), 1)
+    return tf.reduce_sum(tf.gather(tf.reshape(copies, (-1, static_shape(copies)[-1])), back), 1)
 
 
 @functools.lru_cache(maxsize=256)

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
-from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._layout import known_sizes, sizes_of
 
 #: The most outputs of an axis that one matrix makes; longer axes are cut into overlapping frames.
 LONGEST = 64
@@ -111,7 +111,7 @@ def fold(
     shape = sizes_of(folded)
     folded = tf.reshape(folded, [*shape[:position], shape[position] * shape[position + 1], *shape[position + 2 :]])
     wanted = outputs * ties.reduced
-    if isinstance(wanted, int) and wanted == folded.shape[position]:
+    if isinstance(wanted, int) and wanted == known_sizes(folded)[position]:
         return folded
     return folded[(slice(None),) * position + (slice(wanted),)]
 

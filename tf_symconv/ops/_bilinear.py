@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import tensorflow as tf
 
+from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._lots import in_turn, join
 
 Gradient = Callable[..., tuple[tf.Tensor, tf.Tensor]]
@@ -182,8 +183,9 @@ def pull_back(function: Callable[..., Any], sources: Sequence[tf.Tensor], dy: An
 
 
 def _spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    if kernel.shape[0] == 1:
+    count, channels, filters = known_sizes(kernel)
+    if count == 1:
         # oneDNN's batched product goes wrong where its right side has a batch of ones: (b, 1, n, c) @ (1, 1, c, f).
-        flat = tf.matmul(tf.reshape(points, [-1, kernel.shape[1]]), kernel[0])
-        return tf.reshape(flat, [tf.shape(points)[0], 1, -1, kernel.shape[2]])
+        flat = tf.matmul(tf.reshape(points, [-1, channels]), kernel[0])
+        return tf.reshape(flat, [tf.shape(points)[0], 1, -1, filters])
     return tf.matmul(points[:, None], kernel[None])

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_symconv.kernels import static_shape
 from tf_symconv.ops._dense import PADDINGS
-from tf_symconv.ops._layout import sizes_of, to_channels_first, to_channels_last
+from tf_symconv.ops._layout import known_sizes, sizes_of, to_channels_first, to_channels_last
 
 
 def dense_depthwise_convolution(
@@ -73,12 +73,12 @@ def _pad_as_same(
 ) -> tf.Tensor:
     """Return ``inputs`` with the zeros around them that ``padding="same"`` stands for."""
     pads: list[tuple[Any, Any]] = [(0, 0)]
-    shape: list[int | None] = [inputs.shape[0]]
+    shape: list[int | None] = known_sizes(inputs)[:1]
     for length, size, stride, dilation in zip(sizes_of(inputs)[1:-1], sizes, strides, dilations, strict=True):
         total = (length - 1) // stride * stride + (size - 1) * dilation + 1 - length
         total = max(total, 0) if isinstance(length, int) else tf.maximum(total, 0)
         pads.append((total // 2, total - total // 2))
         shape.append(length + total if isinstance(length, int) else None)
     padded = tf.pad(inputs, [*pads, (0, 0)])
-    padded.set_shape([*shape, inputs.shape[-1]])
+    padded.set_shape([*shape, known_sizes(inputs)[-1]])
     return padded

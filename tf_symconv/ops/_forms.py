@@ -17,7 +17,7 @@ from tf_symconv.ops._bilinear import folded_product
 from tf_symconv.ops._cost import OVER_COLUMNS, PLAIN, PRODUCT, ROW_PRODUCT, Kind, Step, forward_cost
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
-from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._layout import known_sizes, sizes_of
 
 #: The gradient of folded inputs comes in so many lots of examples, where each is predicted to cost ``WORTH``.
 LOTS = 4
@@ -241,7 +241,7 @@ class Strided(Form):
             ],
             inputs,
             kernel,
-            self._lots(inputs.shape[0]),
+            self._lots(known_sizes(inputs)[0]),
         )
 
     def _strides(self) -> list[int]:

@@ -26,7 +26,12 @@ def sizes_of(tensor: tf.Tensor) -> list[Any]:
     if tensor.shape.is_fully_defined():
         return tensor.shape.as_list()
     dynamic = tf.shape(tensor)
-    return [dynamic[axis] if size is None else size for axis, size in enumerate(tensor.shape)]
+    return [dynamic[axis] if size is None else size for axis, size in enumerate(known_sizes(tensor))]
+
+
+def known_sizes(tensor: tf.Tensor) -> list[Any]:
+    """Return the sizes of a tensor as integers, None where they are not known: with TensorFlow 1's behaviour too."""
+    return tensor.shape.as_list()
 
 
 def reshape_examples(tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
@@ -36,7 +41,7 @@ def reshape_examples(tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
         tensor: Shape ``(batch, ...)``, all sizes known but that of the batch.
         shape: The new shape without the batch.
     """
-    own: list[Any] = tensor.shape[1:].as_list()
+    own = known_sizes(tensor)[1:]
 
     @tf.custom_gradient
     def run(tensor: tf.Tensor) -> Any:
@@ -47,7 +52,7 @@ def reshape_examples(tensor: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 
 def concat(tensors: Sequence[tf.Tensor], axis: int) -> tf.Tensor:
     """Join tensors along an axis of which their sizes are known."""
-    sizes: Any = [tensor.shape[axis] for tensor in tensors]
+    sizes = [known_sizes(tensor)[axis] for tensor in tensors]
 
     @tf.custom_gradient
     def run(*tensors: tf.Tensor) -> Any:

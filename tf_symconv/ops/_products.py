@@ -11,7 +11,7 @@ from tf_symconv.ops._axes import LONGEST, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, spread
 from tf_symconv.ops._cost import PRODUCT, ROW_PRODUCT, Step
 from tf_symconv.ops._forms import Form, Problem, Room
-from tf_symconv.ops._layout import reshape_examples, sizes_of
+from tf_symconv.ops._layout import known_sizes, reshape_examples, sizes_of
 
 
 def has_products(problem: Problem) -> bool:
@@ -41,7 +41,7 @@ class _Products(Form):
 
     def _stacked(self, kernel: tf.Tensor) -> tf.Tensor:
         """Return the smaller kernel as a stack over rows, shape ``(m, m * channels, filters)``."""
-        down, _, _, filters = kernel.shape
+        down, _, _, filters = known_sizes(kernel)
         return tf.reshape(kernel, (down, -1, filters))
 
 

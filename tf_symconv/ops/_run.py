@@ -6,6 +6,7 @@ from typing import Any, cast
 import tensorflow as tf
 
 from tf_symconv.ops._bilinear import pull_back
+from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._lots import in_turn, join
 from tf_symconv.ops._plan import Choice
 from tf_symconv.ops._scheme import Kernels, Scheme
@@ -23,7 +24,7 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
     each lot. Second derivatives take all examples at once.
     """
     parts = (choice.forward, choice.inputs_gradient, choice.kernel_gradient)
-    lots = {scheme: _lots(choice, scheme, inputs.shape[0]) for scheme in parts}
+    lots = {scheme: _lots(choice, scheme, known_sizes(inputs)[0]) for scheme in parts}
     if lots == {choice.forward: 1}:
         return choice.forward.run(inputs, latent)
 
@@ -56,7 +57,7 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
             return [join(some) if place < joined else tf.add_n(some) for place, some in results]
 
         count = lots[scheme]
-        if count == 1 or examples[0].shape[0] is not None:
+        if count == 1 or known_sizes(examples[0])[0] is not None:
             return cut(count)
         # No lot may be empty: stock convolutions give those a wrong shape.
         return cast(Any, tf.cond(tf.shape(examples[0])[0] >= count, lambda: cut(count), lambda: cut(1)))

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room, Strided, is_known
+from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
 from tf_symconv.ops._sums import Summed, has_sums
 
@@ -120,7 +121,7 @@ def parity_forms(problem: Problem, axes: Sequence[int], signs: Sequence[int]) ->
 def parity_part(kernel: tf.Tensor, axes: Sequence[int], signs: Sequence[int]) -> tf.Tensor:
     """Return the smaller kernel of the part of a kernel that has these parities along the axes."""
     for axis, sign in zip(axes, signs, strict=True):
-        half = half_of(int(kernel.shape[axis] or 0), sign)
+        half = half_of(known_sizes(kernel)[axis], sign)
         image = tf.reverse(kernel, [axis])
         part = kernel + image if sign > 0 else kernel - image
         kernel = 0.5 * part[(slice(None),) * axis + (slice(half),)]

@@ -13,7 +13,7 @@ from tf_symconv.ops._bilinear import Term, folded_product
 from tf_symconv.ops._cost import OF_COLUMN, OF_ROW, SUM, Step, lanes
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
-from tf_symconv.ops._layout import sizes_of
+from tf_symconv.ops._layout import known_sizes, sizes_of
 from tf_symconv.ops._setting import compiled_by_xla
 
 
@@ -52,7 +52,7 @@ class Summed(Form):
             return lambda sums, kernel: self._convolve(sums[number], kernel[part], strides, axes[0].padding, dilations)
 
         terms = [term(number, place) for number, place in enumerate(slices)]
-        return folded_product(self._sums, terms, inputs, kernel, self._lots(inputs.shape[0]))
+        return folded_product(self._sums, terms, inputs, kernel, self._lots(known_sizes(inputs)[0]))
 
     def _windows(self, axis: int) -> list[np.ndarray]:
         """Return the weights of the inputs in the sum of each slice of the smaller kernel."""
@@ -98,7 +98,7 @@ def window_sum(inputs: tf.Tensor, window: np.ndarray, padding: str) -> tf.Tensor
         padding: ``"valid"`` or ``"same"``.
     """
     if not compiled_by_xla():
-        weights = np.tile(window[:, :, None, None], (inputs.shape[-1] or 1, 1))
+        weights = np.tile(window[:, :, None, None], (known_sizes(inputs)[-1], 1))
         return tf.nn.depthwise_conv2d(inputs, tf.constant(weights, inputs.dtype), [1, 1, 1, 1], PADDINGS[padding])
     # XLA makes one loop of these.
     if padding == "same":
