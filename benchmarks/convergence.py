@@ -16,6 +16,7 @@ import argparse
 import importlib.metadata
 import itertools
 import json
+import logging
 import math
 import os
 import statistics
@@ -221,6 +222,7 @@ def positive(text):
 
 
 def main(argv=None):
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # shapes differ from set to set, and so graphs do
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--datasets", default="digits", help="comma-separated names; digits needs no network (digits)")
     parser.add_argument("--data_dir", help="where prepared sets lie; by default that of TensorFlow Datasets")
