@@ -73,6 +73,18 @@ def test_kernels_are_constants_unless_they_shall_be_trainable():
     assert sorted(tuple(variable.shape) for variable in core.variables) == [(2, 2, 3, 4), (4,)]
 
 
+@pytest.mark.parametrize(("kernels", "filters_of_five_by_five"), [("auto", 0), ("dense", 2), ("trainable", 2)])
+def test_exports_fold_where_constant_kernels_make_it_pay(kernels, filters_of_five_by_five):
+    """Taking a kernel apart for every request costs a batch of one example what folding gains."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((32, 32, 64)), layers.TwinFlipConv2D(64, 5, padding="same")])
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 64)).astype("float32")
+    answer, operations = exported(model, x, kernels=kernels)
+    assert_close(answer(x), model(x))
+    full = [op for op in operations if op.type == "Conv2D" and op.inputs[1].shape[:2] == (5, 5)]
+    assert len(full) == filters_of_five_by_five
+
+
 def test_the_layers_are_left_as_they_were():
     model = keras.Sequential([keras.Input((8, 8, 3)), layers.SymmetricConv2D(4, 3)])
     exported(model, np.ones((1, 8, 8, 3), "float32"), kernels="dense")
