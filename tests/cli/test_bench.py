@@ -121,6 +121,8 @@ def test_help_names_the_profiles_and_flags(run):
         (["--device=TPU:7"], 1, "--device must be one of CPU:0"),
         (["--dtype=int8"], 1, "--dtype must be a Keras dtype policy of floats. Received: 'int8'"),
         (["--dtype=half"], 1, "--dtype must be a Keras dtype policy of floats. Received: 'half'"),
+        (["--dtype=float64", "--peers=x"], 1, "--peers works with float32 only. Received: --dtype=float64"),
+        (["--dtype=float64", "--gpu=x"], 1, "--gpu works with float32 only. Received: --dtype=float64"),
         (["--dtype=float64", "--lower=x"], 1, "--lower works with float32 only. Received: --dtype=float64"),
         (["--peers=/nowhere/python"], 1, "--peers must be a Python interpreter"),
         (["--gpu=/nowhere/timed.json"], 1, "/nowhere/timed.json cannot be read"),

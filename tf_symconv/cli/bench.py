@@ -146,6 +146,9 @@ def run(arguments: Sequence[str]) -> int:
         raise CommandError(f"symconv bench takes flags only. Received: {arguments[0]!r}")
     cases = _selection()
     gpu = None
+    for flag in ("lower", "peers", "gpu"):
+        if FLAGS.dtype != "float32" and getattr(FLAGS, flag):
+            raise CommandError(f"--{flag} works with float32 only. Received: --dtype={FLAGS.dtype}")
     if FLAGS.gpu is not None:
         try:
             gpu = benchmarks.read_timed(FLAGS.gpu)
@@ -245,9 +248,6 @@ def _dtype() -> str:
         floats = False
     if not floats:
         raise CommandError(f"--dtype must be a Keras dtype policy of floats. Received: {FLAGS.dtype!r}")
-    for flag in ("lower", "peers"):
-        if FLAGS.dtype != "float32" and getattr(FLAGS, flag):
-            raise CommandError(f"--{flag} works with float32 only. Received: --dtype={FLAGS.dtype}")
     return FLAGS.dtype
 
 
