@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.ops._layout import known_sizes
-from tf_symconv.ops._lots import in_turn, join
+from tf_symconv.ops._order import after, after_kernels, in_turn, join
+from tf_symconv.ops._setting import compiled_by_xla
 
 Gradient = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
@@ -37,8 +38,7 @@ def contract(stack: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             of_kernel = correlate(stack, dy)
-            with tf.control_dependencies([of_kernel]):
-                return spread(dy, tf.transpose(kernel, (0, 2, 1))), of_kernel
+            return spread(dy, after_kernels(tf.transpose(kernel, (0, 2, 1)), of_kernel)), of_kernel
 
         return outputs, gradient
 
@@ -62,8 +62,7 @@ def spread(points: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             of_kernel = tf.transpose(correlate(dy, points), (0, 2, 1))
-            with tf.control_dependencies([of_kernel]):
-                return contract(dy, tf.transpose(kernel, (0, 2, 1))), of_kernel
+            return contract(dy, after_kernels(tf.transpose(kernel, (0, 2, 1)), of_kernel)), of_kernel
 
         return outputs, gradient
 
@@ -116,57 +115,61 @@ def assemble(stack: tf.Tensor, matrices: np.ndarray) -> tf.Tensor:
     return cast(Any, run)(stack)
 
 
-Term = Callable[[Sequence[tf.Tensor], tf.Tensor], tf.Tensor]
-
-
 def folded_product(
     fold: Callable[[tf.Tensor], list[tf.Tensor]],
-    terms: Sequence[Term],
+    product: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     inputs: tf.Tensor,
-    kernel: tf.Tensor,
+    kernels: Sequence[tf.Tensor],
     count: int,
 ) -> tf.Tensor:
-    """Return the sum of some products of folded inputs and a kernel; in a graph it needs little memory at once.
+    """Return the sum of the products of folded inputs and their kernels; in a graph it needs little memory at once.
 
-    A term waits for the sum of those before it. The gradient of the kernel comes first, so that the folded inputs are
-    free when that of the inputs begins. This one comes in lots, two at a time, so that the gradient of the folded
+    A product waits for the sum of those before it. The gradients of the kernels come first, so that the folded inputs
+    are free when that of the inputs begins. This one comes in lots, two at a time, so that the gradient of the folded
     inputs, as large as they, is never there as a whole.
 
     Args:
         fold: Linear; what it returns is called the folded inputs.
-        terms: Each takes these and the kernel and is linear in both.
+        product: Takes one of these and its kernel and is linear in both.
         inputs: Shape ``(batch, ...)``.
-        kernel: Any tensor.
+        kernels: As many as folded inputs.
         count: The number of lots; 1 where the batch is not known.
     """
 
-    def product(folded: Sequence[tf.Tensor], kernel: tf.Tensor) -> tf.Tensor:
-        return tf.add_n([term(folded, kernel) for term in terms])
+    def sum_of_products(folded: Sequence[tf.Tensor], kernels: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.add_n([product(*pair) for pair in zip(folded, kernels, strict=True)])
 
     folded = fold(inputs)
     if tf.executing_eagerly():
-        return product(folded, kernel)
+        return sum_of_products(folded, kernels)
 
     # The gradient of the inputs goes straight to them. None goes to the folded inputs, which are arguments so that
-    # the gradient of the kernel knows what they come from when it is differentiated itself.
+    # the gradient of the kernels knows what they come from when it is differentiated itself.
     @tf.custom_gradient
-    def run(inputs: tf.Tensor, kernel: tf.Tensor, *folded: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
-            (of_kernel,) = pull_back(lambda kernel: product(folded, kernel), [kernel], dy)
-            with tf.control_dependencies([of_kernel]):
-                dy = tf.identity(dy)
-            of_inputs = in_turn(
-                lambda some, dys: pull_back(lambda some: product(fold(some), kernel), [some], dys), count, 2, inputs, dy
-            )
-            return join([one for (one,) in of_inputs]), of_kernel, *(None for _ in folded)
+    def run(inputs: tf.Tensor, *both: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
+        kernels, folded = both[: len(both) // 2], both[len(both) // 2 :]
 
-        total = terms[0](folded, kernel)
-        for term in terms[1:]:
-            with tf.control_dependencies([total]):
-                total += term(folded, tf.identity(kernel))
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+            of_kernels: list[tf.Tensor] = []
+            for one, kernel in zip(folded, kernels, strict=True):
+                # XLA copies what it reads here.
+                turn = after(one, *of_kernels[-2:-1]) if compiled_by_xla() else one
+                of_kernels += pull_back(lambda kernel, turn=turn: product(turn, kernel), [kernel], dy)
+            of_inputs = in_turn(
+                lambda some, dys: pull_back(lambda some: sum_of_products(fold(some), kernels), [some], dys),
+                count,
+                2,
+                inputs,
+                after_kernels(dy, *of_kernels),
+            )
+            return join([one for (one,) in of_inputs]), *of_kernels, *(None for _ in folded)
+
+        total = product(folded[0], kernels[0])
+        for one, kernel in zip(folded[1:], kernels[1:], strict=True):
+            total += product(one, after(kernel, total))
         return total, gradient
 
-    return cast(Any, run)(inputs, kernel, *folded)
+    return cast(Any, run)(inputs, *kernels, *folded)
 
 
 def pull_back(function: Callable[..., Any], sources: Sequence[tf.Tensor], dy: Any) -> list[tf.Tensor]:

@@ -74,8 +74,13 @@ class Room:
         lot: ... that read and write at most so many, and that are folded again in the gradient.
     """
 
-    large: int
-    lot: int
+    large: float
+    lot: float
+
+    @classmethod
+    def unlimited(cls) -> "Room":
+        """Return the room of what is not cut up."""
+        return cls(math.inf, math.inf)
 
 
 class Form(abc.ABC):
@@ -86,10 +91,12 @@ class Form(abc.ABC):
         ties: Those of each axis.
     """
 
-    #: Whether a convolution steps over folded values.
-    strided = False
-    #: 64 MiB, then 16 MiB: gradients of a convolution lose time where they see few examples.
+    #: Whether XLA computes it, and its gradients, about as fast as TensorFlow does.
+    for_xla = True
+    #: 64 MiB, then 16 MiB: gradients of a convolution lose time where they see few examples, ...
     room = Room(2**24, 2**22)
+    #: ... and with XLA half of their speed.
+    xla_room = Room.unlimited()
 
     def __init__(self, problem: Problem, ties: Sequence[Ties]) -> None:
         self.problem = problem
@@ -222,6 +229,8 @@ class Strided(Form):
         ]
         self.stepped = [chosen and not box for chosen, box in zip(self.folded, self.boxes, strict=True)]
         self.strided = any(steps and one.reduced > 1 for steps, one in zip(self.stepped, self.ties, strict=True))
+        # XLA takes three times as long for the gradients of a convolution with strides, if not of a few channels.
+        self.for_xla = not self.strided or problem.channels <= NARROW
 
     @property
     def name(self) -> str:
@@ -234,13 +243,11 @@ class Strided(Form):
         valid = any(self.boxes) or all(self.folded)
         return folded_product(
             self._folded,
-            [
-                lambda folded, kernel: self._convolve(
-                    folded[0], kernel, self._strides(), "valid" if valid else axes[0].padding, dilations
-                )
-            ],
+            lambda folded, kernel: self._convolve(
+                folded, kernel, self._strides(), "valid" if valid else axes[0].padding, dilations
+            ),
             inputs,
-            kernel,
+            [kernel],
             self._lots(known_sizes(inputs)[0]),
         )
 

@@ -117,8 +117,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
             return same(folded[0], "implementation='folded'; sizes are not known, so costs are not either")
         return same(dense, "sizes are not known before run time")
     device = (device or _device()).upper()
-    # XLA takes three times as long for the gradients of a convolution with strides.
-    trained = [scheme for scheme in schemes if device == "CPU" or not scheme.strided]
+    trained = [scheme for scheme in schemes if device == "CPU" or scheme.for_xla]
     if implementation == "folded":
         best = min(trained[1:] or folded, key=lambda scheme: _step(scheme, batches[-1]))
         return same(best, "implementation='folded'")
@@ -132,7 +131,8 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
 
         best = min(trained, key=lambda scheme: sum(costs(scheme)))
         return same(best if max(costs(best)) <= MARGIN else dense, _REASON)
-    forward = min(schemes, key=lambda scheme: _worst(scheme, dense, batches, _forward))
+    able = trained if len(trained) > 1 else schemes
+    forward = min(able, key=lambda scheme: _worst(scheme, dense, batches, _forward))
     if _worst(forward, dense, batches, _forward) > MARGIN:
         forward = dense
 

@@ -25,6 +25,8 @@ class _Products(Form):
 
     #: 12 MiB, then 4 MiB: products of few examples are as fast, and fold to more.
     room = Room(3 * 2**20, 2**20)
+    #: XLA copies what a product reads.
+    xla_room = Room(3 * 2**20, 2**19)
 
     def _columns(self, inputs: tf.Tensor) -> tuple[tf.Tensor, list[Any]]:
         """Return the inputs folded along the columns, shape ``(batch, rows, columns, m * channels)``, and its sizes."""
@@ -48,6 +50,10 @@ class _Products(Form):
 @final
 class FoldThenContract(_Products):
     """Both axes are folded on the side of the inputs: few input channels, many filters."""
+
+    #: 24 MiB, then 8 MiB: what folds is small beside the outputs.
+    room = Room(3 * 2**21, 2**21)
+    xla_room = Room(5 * 2**20, 2**21)
 
     @property
     def name(self) -> str:

@@ -7,13 +7,10 @@ import tensorflow as tf
 
 from tf_symconv.ops._bilinear import pull_back
 from tf_symconv.ops._layout import known_sizes
-from tf_symconv.ops._lots import in_turn, join
+from tf_symconv.ops._order import after, in_turn, join, of_inputs_alone
 from tf_symconv.ops._plan import Choice
 from tf_symconv.ops._scheme import Kernels, Scheme
 from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
-
-#: So many lots of examples are under way at a time.
-AT_ONCE = 2
 
 
 def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
@@ -35,7 +32,8 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
         return pull_back(lambda *kernels: choice.kernel_gradient.apply(some, kernels), kernels, dys)
 
     def of_inputs(kernels: Kernels, some: tf.Tensor, dys: tf.Tensor) -> list[tf.Tensor]:
-        return pull_back(lambda some: choice.inputs_gradient.apply(some, kernels), (some,), dys)
+        with of_inputs_alone():
+            return pull_back(lambda some: choice.inputs_gradient.apply(some, kernels), (some,), dys)
 
     def of_both(kernels: Kernels, some: tf.Tensor, dys: tf.Tensor) -> list[tf.Tensor]:
         apply = choice.inputs_gradient.apply
@@ -52,22 +50,21 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
 
         def cut(count: int) -> list[tf.Tensor]:
             kernels = scheme.weigh(weights, examples[0].dtype)
-            made = in_turn(lambda *some: function(kernels, *some), count, AT_ONCE, *examples)
+            made = in_turn(lambda *some: function(kernels, *some), count, scheme.at_once(), *examples)
             results = enumerate(zip(*made, strict=True))
             return [join(some) if place < joined else tf.add_n(some) for place, some in results]
 
         count = lots[scheme]
-        if count == 1 or known_sizes(examples[0])[0] is not None:
+        if count == 1 or known_sizes(examples[0])[0] is not None or compiled_by_xla():
             return cut(count)
-        # No lot may be empty: stock convolutions give those a wrong shape.
+        # No lot may be empty: stock convolutions give those a wrong shape, but for those of XLA.
         return cast(Any, tf.cond(tf.shape(examples[0])[0] >= count, lambda: cut(count), lambda: cut(1)))
 
     @tf.custom_gradient
     def gradients(inputs: tf.Tensor, latent: tf.Tensor, dy: tf.Tensor) -> Any:
         if choice.kernel_gradient is not choice.forward:
             # It folds anew, and not before its time: the folded inputs of the forward pass are gone by then.
-            with tf.control_dependencies([dy]):
-                inputs = tf.identity(inputs)
+            inputs = after(inputs, dy)
         if choice.inputs_gradient is choice.kernel_gradient:
             to_inputs, *to_kernels = taken(choice.inputs_gradient, of_both, latent, 1, inputs, dy)
         else:
@@ -93,6 +90,6 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
 
 
 def _lots(choice: Choice, scheme: Scheme, batch: int | None) -> int:
-    """Return in how many lots the examples are taken; XLA must know their sizes."""
-    whole = batch is None and (compiled_by_xla() or kernels_are_constant())
+    """Return in how many lots the examples are taken."""
+    whole = batch is None and kernels_are_constant()
     return 1 if whole or batch == 0 or scheme is choice.dense else scheme.lots(batch)

@@ -13,10 +13,13 @@ from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room, Strided, is_known
 from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
+from tf_symconv.ops._setting import compiled_by_xla
 from tf_symconv.ops._sums import Summed, has_sums
 
 #: Gather, reverse, add, subtract, slice and scale.
 _PASSES = 6
+#: So many lots of examples are under way at a time.
+_AT_ONCE = 2
 #: A batch of unknown size may be as large as this ...
 _MANY = 32
 #: ... and comes in so many lots at most: a smaller one is taken whole.
@@ -37,8 +40,9 @@ class Scheme:
         weigh: Takes the latent and the type of the inputs, and returns the kernels that it works with; linear.
         apply: Takes inputs, channels last, and these kernels, and returns the outputs. Examples do not meet in it.
         steps: The work for one example; None where sizes are not known.
-        room: The memory that it may take.
-        strided: Whether a convolution steps over folded values.
+        room: The memory that it may take, ...
+        xla_room: ... and where XLA compiles it.
+        for_xla: Whether XLA computes it, and its gradients, about as fast as TensorFlow does.
         linear: Whether it is linear in the inputs; if not, its gradients take what its forward pass computed.
     """
 
@@ -47,7 +51,8 @@ class Scheme:
     apply: Apply
     steps: tuple[Step, ...] | None
     room: Room
-    strided: bool
+    xla_room: Room
+    for_xla: bool
     linear: bool
 
     def run(self, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
@@ -71,10 +76,22 @@ class Scheme:
         """Return in how many lots the examples of a batch are taken; in a few, where its size is not known."""
         if batch is None:
             return min(_FEW, self.lots(_MANY))
-        moved = max((step.read + step.written for step in self.steps or ()), default=0)
-        if batch * moved <= self.room.large:
+        if batch * self._moved <= self._room.large:
             return 1
-        return -(-batch // max(1, self.room.lot // moved))
+        return -(-batch // max(1, int(self._room.lot / self._moved)))
+
+    def at_once(self) -> int:
+        """Return how many lots may be under way together: one, where XLA makes more than a lot of an example."""
+        return 1 if compiled_by_xla() and self._moved > self._room.lot else _AT_ONCE
+
+    @property
+    def _moved(self) -> int:
+        """How many numbers of an example the largest step reads and writes."""
+        return max((step.read + step.written for step in self.steps or ()), default=0)
+
+    @property
+    def _room(self) -> Room:
+        return self.xla_room if compiled_by_xla() else self.room
 
 
 def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: Step, linear: bool = True) -> Scheme:
@@ -82,7 +99,8 @@ def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: 
     known = all(is_known(form.problem) for form in forms)
     steps = tuple(itertools.chain(*(form.steps() for form in forms), more)) if known else None
     room = min((form.room for form in forms), key=lambda room: room.lot)
-    return Scheme(name, weigh, apply, steps, room, any(form.strided for form in forms), linear)
+    xla_room = min((form.xla_room for form in forms), key=lambda room: room.lot)
+    return Scheme(name, weigh, apply, steps, room, xla_room, all(form.for_xla for form in forms), linear)
 
 
 def outputs_of(problem: Problem) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
-from tf_symconv.ops._bilinear import Term, folded_product
+from tf_symconv.ops._bilinear import folded_product
 from tf_symconv.ops._cost import OF_COLUMN, OF_ROW, SUM, Step, lanes
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
@@ -43,16 +43,16 @@ class Summed(Form):
         axes = self.problem.axes
         strides = [of.stride for of in axes]
         dilations = [1 if axis in self.folded else of.dilation for axis, of in enumerate(axes)]
-        slices = itertools.product(
-            *(range(one.reduced if axis in self.folded else 1) for axis, one in enumerate(self.ties))
+        kernels = [kernel]
+        for axis in self.folded:
+            kernels = [part for one in kernels for part in tf.split(one, self.ties[axis].reduced, axis)]
+        return folded_product(
+            self._sums,
+            lambda one, kernel: self._convolve(one, kernel, strides, axes[0].padding, dilations),
+            inputs,
+            kernels,
+            self._lots(known_sizes(inputs)[0]),
         )
-
-        def term(number: int, place: tuple[int, ...]) -> Term:
-            part = tuple(slice(at, at + 1) if axis in self.folded else slice(None) for axis, at in enumerate(place))
-            return lambda sums, kernel: self._convolve(sums[number], kernel[part], strides, axes[0].padding, dilations)
-
-        terms = [term(number, place) for number, place in enumerate(slices)]
-        return folded_product(self._sums, terms, inputs, kernel, self._lots(known_sizes(inputs)[0]))
 
     def _windows(self, axis: int) -> list[np.ndarray]:
         """Return the weights of the inputs in the sum of each slice of the smaller kernel."""
@@ -100,14 +100,23 @@ def window_sum(inputs: tf.Tensor, window: np.ndarray, padding: str) -> tf.Tensor
     if not compiled_by_xla():
         weights = np.tile(window[:, :, None, None], (known_sizes(inputs)[-1], 1))
         return tf.nn.depthwise_conv2d(inputs, tf.constant(weights, inputs.dtype), [1, 1, 1, 1], PADDINGS[padding])
-    # XLA makes one loop of these.
-    if padding == "same":
-        pads = [((size - 1) // 2, size // 2) for size in window.shape]
-        inputs = tf.pad(inputs, [(0, 0), *pads, (0, 0)])
-    _, rows, columns, _ = sizes_of(inputs)
-    height, width = window.shape
-    views = [
-        float(window[i, j]) * inputs[:, i : rows - height + 1 + i, j : columns - width + 1 + j]
-        for i, j in np.argwhere(window)
-    ]
+    # XLA makes one loop of these: nothing that two views share is written down.
+    views = []
+    for at in np.argwhere(window):
+        view = float(window[tuple(at)]) * inputs
+        for axis, (own, size) in enumerate(zip(at, window.shape, strict=True), 1):
+            view = _view(view, axis, int(own), size, padding)
+        views.append(view)
     return tf.add_n(views)
+
+
+def _view(inputs: tf.Tensor, axis: int, at: int, length: int, padding: str) -> tf.Tensor:
+    """Return what number ``at`` of the weights of a window meets along an axis."""
+    size = sizes_of(inputs)[axis]
+    start, outputs = at, size - length + 1
+    if padding == "same":
+        shift, outputs = at - (length - 1) // 2, size
+        pads = [[0, 0]] * inputs.shape.rank
+        pads[axis] = [max(-shift, 0), max(shift, 0)]
+        inputs, start = tf.pad(inputs, pads), max(shift, 0)
+    return inputs[(slice(None),) * axis + (slice(start, start + outputs),)]
