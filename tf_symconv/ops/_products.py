@@ -23,8 +23,8 @@ def has_products(problem: Problem) -> bool:
 class _Products(Form):
     """Both axes of a picture are folded, and what is left is matrix products."""
 
-    #: 12 MiB, then 4 MiB: products of few examples are as fast, and fold to more.
-    room = Room(3 * 2**20, 2**20)
+    #: 12 MiB, then 5 MiB: products of few examples are as fast, and fold to more.
+    room = Room(3 * 2**20, 5 * 2**18)
     #: XLA copies what a product reads.
     xla_room = Room(3 * 2**20, 2**19)
 
