@@ -20,7 +20,7 @@ from tf_symconv.benchmarks._timing import Patience, interleave
 if TYPE_CHECKING:
     from tf_symconv.benchmarks._lower import lower
     from tf_symconv.benchmarks._plots import draw
-    from tf_symconv.benchmarks._subjects import Options
+    from tf_symconv.benchmarks._subjects import Options, folds
 
 __all__ = [
     "BARS",
@@ -41,6 +41,7 @@ __all__ = [
     "code_version",
     "draw",
     "execute",
+    "folds",
     "grid",
     "interleave",
     "lower",
@@ -52,7 +53,7 @@ __all__ = [
     "stale",
 ]
 
-_HOMES = {"Options": "_subjects", "draw": "_plots", "lower": "_lower"}
+_HOMES = {"Options": "_subjects", "draw": "_plots", "folds": "_subjects", "lower": "_lower"}
 
 
 def __getattr__(name: str) -> Any:

@@ -155,9 +155,24 @@ def subjects(case: Case, options: Options) -> Subjects:
         difference = _difference([functions[name]() for name in options.implementations])
     if difference > _TOLERANCES[given[0].dtype.size]:
         raise ArithmeticError(f"{case.key}: the implementations differ by {difference:.2g} of the result's norm")
-    plan = getattr(built.get("auto"), "plan", None)  # layers of several convolutions have none
+    return Subjects(functions, _plan(built.get("auto"), case, options), difference)
+
+
+def folds(case: Case, options: Options) -> bool:
+    """Return whether a layer under ``"auto"`` folds anything that it computes in this case, as far as it has a plan."""
+    with tf.device(options.device or None):
+        layer = structured_layer(case, implementation="auto", **options.of_layers())
+        layer.build(case.input_shape)
+    plan = _plan(layer, case, options)
+    parts = ("forward",) if case.kind == "inference" else ("forward", "inputs_gradient", "kernel_gradient")
+    return plan is not None and any(getattr(plan, part) != "dense" for part in parts)
+
+
+def _plan(layer: Any, case: Case, options: Options) -> Any:
+    """Return the plan of a layer, None where it has none: it is not there, or has several convolutions."""
+    plan = getattr(layer, "plan", None)
     device = "XLA" if options.jit_compile and not tf.config.list_logical_devices("GPU") else None
-    return Subjects(functions, None if plan is None else plan(case.input_shape, device), difference)
+    return None if plan is None else plan(case.input_shape, device)
 
 
 def arguments(layer: keras.layers.Layer, case: Case) -> tuple[tf.Tensor, ...]:

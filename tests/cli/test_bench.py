@@ -81,6 +81,16 @@ def test_layers_take_a_dtype_policy(run, tmp_path):
     assert set(results["memory"]) == {"tile-rows/k3/4-4/s8/b2/training"}
 
 
+def test_cases_that_stay_dense_are_left_out(run, tmp_path):
+    layers = ("--profile=full", "--only=mirror-v,tile-rows", "--kernels=3", "--kinds=inference", "--case_seconds=0")
+    status, _, _ = run(*layers, "--channels=4", "--sizes=8", "--batches=2", "--only_folded")
+    assert status == 1 and not (tmp_path / "out").exists()
+    status, _, _ = run(*layers, "--channels=64", "--sizes=16", "--batches=16", "--only_folded")
+    cases = json.loads((tmp_path / "out" / "results.json").read_text())["cases"]
+    assert status == 0 and list(cases) == ["tile-rows/k3/64-64/s16/b16/inference"]
+    assert cases["tile-rows/k3/64-64/s16/b16/inference"]["plan"]["implementation"] == "folded"
+
+
 def test_lowered_layers_land_in_their_directory(run, tmp_path):
     status, out, _ = run(*TINY, "--kernels=3", f"--lower={tmp_path / 'lowered'}")
     assert status == 0 and "2 cases in" in out
@@ -124,6 +134,7 @@ def test_help_names_the_profiles_and_flags(run):
         (["--dtype=float64", "--peers=x"], 1, "--peers works with float32 only. Received: --dtype=float64"),
         (["--dtype=float64", "--gpu=x"], 1, "--gpu works with float32 only. Received: --dtype=float64"),
         (["--dtype=float64", "--lower=x"], 1, "--lower works with float32 only. Received: --dtype=float64"),
+        (["--only=spectral", "--only_folded"], 1, "--only_folded leaves no case: auto computes all of them densely"),
         (["--peers=/nowhere/python"], 1, "--peers must be a Python interpreter"),
         (["--gpu=/nowhere/timed.json"], 1, "/nowhere/timed.json cannot be read"),
         (["--lower=/dev/null/x"], 1, "--lower cannot be written: /dev/null/x"),

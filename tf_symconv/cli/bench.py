@@ -102,6 +102,9 @@ _text("channels", None, "Channels in and out, in the place of the profile's: 3-6
 _text("sizes", None, "Heights (and widths) of the input, in the place of the profile's: 32,56.", _numbers)
 _text("batches", None, "Batch sizes, in the place of the profile's: 1,8,16,32.", _numbers)
 _text("kinds", None, "inference, training or both. Default: those of the profile.", _kinds)
+flags.DEFINE_boolean(
+    "only_folded", False, "Leave out what auto computes densely: both sides would run the same ops.", flag_values=FLAGS
+)
 _text("implementations", "dense,auto", "Forms of our layers that take part: dense,auto,folded.")
 flags.DEFINE_boolean("jit_compile", False, "Compile with XLA.", flag_values=FLAGS)
 flags.DEFINE_boolean("bias", False, "Give the layers a bias.", flag_values=FLAGS)
@@ -163,6 +166,8 @@ def run(arguments: Sequence[str]) -> int:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(highlight=False, width=180)
     options = _options()
+    if FLAGS.only_folded:
+        cases = _folded(cases, options, console)
     try:
         if FLAGS.lower is not None:
             return _lower(cases, options, console)
@@ -199,6 +204,16 @@ def _selection() -> list[Case]:
     if not cases:
         raise CommandError(f"--profile={FLAGS.profile} has no such case; --profile=full has the whole grid")
     return cases
+
+
+def _folded(cases: Sequence[Case], options: Any, console: "Console") -> list[Case]:
+    from rich.progress import track
+
+    chosen = track(cases, "planning", console=console, transient=True)
+    folded = [case for case in chosen if benchmarks.folds(case, options)]
+    if not folded:
+        raise CommandError("--only_folded leaves no case: auto computes all of them densely")
+    return folded
 
 
 def _import_extras() -> None:
