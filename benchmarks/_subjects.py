@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tf_symconv import layers
 from tf_symconv.benchmarks._cases import Case
+from tf_symconv.ops._order import after
 
 _PATTERN = "AABCC/AABCC/DDEFF/GGHII/GGHII"
 _RATE = 1e-6  # small enough that thousands of steps change nothing
@@ -202,9 +203,9 @@ def function(layer: keras.layers.Layer, given: Sequence[tf.Tensor], options: Opt
         with tf.GradientTape() as tape:
             tape.watch([inputs, *weights])
             outputs = layer(inputs, training=True)
-        with tf.control_dependencies([outputs]):  # the rest of a network gives its gradient when it has the outputs
-            upstream = tuple(tf.identity(gradient) for gradient in upstream)
-        to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=list(upstream))
+        # The rest of a network gives its gradient when it has the outputs.
+        upstream = [after(gradient, outputs) for gradient in upstream]
+        to_inputs, *to_weights = tape.gradient(outputs, [inputs, *weights], output_gradients=upstream)
         for weight, gradient in zip(weights, to_weights, strict=True):
             weight.assign_sub(_RATE * gradient)
         return outputs, to_inputs  # the outputs too: a step that returns none of them skips the forward pass

@@ -160,6 +160,16 @@ def test_peak_memory_of_a_step_holds_at_least_what_it_returns():
     assert found["whole"] == found["step"] + 4 * (cells * (4 + 8) + 2 * 3 * 4 * 8)
 
 
+@pytest.mark.parametrize("layer", ["mirror-v", "mirror-hv", "bank-hv"])
+def test_xla_keeps_to_the_order_of_lots(layer):
+    """It heeds data alone: with control dependencies these steps need four to eight times the memory of dense ones."""
+    found = peak_memory(Case(layer, 7, 64, 64, 32, 16, "training"), Options(jit_compile=True))
+    dense, auto = found["dense"], found["auto"]
+    assert dense["source"] == auto["source"] == "xla"
+    assert dense["whole"] >= 4 * 4 * 16 * 32 * 32 * 64  # inputs and outputs, and the gradients with respect to both
+    assert 1.1 * dense["whole"] < auto["whole"] < 2 * dense["whole"]
+
+
 def test_a_process_that_fails_is_told(tmp_path, monkeypatch):
     script = tmp_path / "python"
     script.write_text("#!/bin/sh\necho much >&2\necho out of memory >&2\nexit 3\n")

@@ -17,6 +17,7 @@ from tf_symconv.kernels import KernelMap
 from tf_symconv.ops import _forms, _scheme
 from tf_symconv.ops._axes import Axis
 from tf_symconv.ops._forms import Problem, Room
+from tf_symconv.ops._order import after
 from tf_symconv.ops._plan import Choice
 from tf_symconv.ops._run import run
 from tf_symconv.ops._schemes import Scheme, schemes_of, twin_schemes_of
@@ -314,14 +315,15 @@ def test_large_steps_are_taken_in_lots(index: int, graph: bool) -> None:
         assert_close(values_and_gradients(tested, inputs, latent), both, "eager")
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8, 11])
+@pytest.mark.parametrize(("batch", "xla"), [(1, False), (3, False), (8, False), (11, False), (3, True), (11, True)])
 @pytest.mark.parametrize("index", [1, 4, 5, "mixed"])
-def test_large_steps_of_unknown_batches_are_taken_in_lots(index: Any, batch: int, monkeypatch: Any) -> None:
+def test_large_steps_of_unknown_batches_are_taken_in_lots(index: Any, batch: int, xla: bool, monkeypatch: Any) -> None:
     monkeypatch.setattr(_scheme, "_FEW", 4)
+    tight = Room(1000, 2500)
     problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
     kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
     dense, *folded = (
-        dataclasses.replace(scheme, room=Room(1000, 2500)) for scheme in schemes_of(kernel_map, shape, problem)
+        dataclasses.replace(scheme, room=tight, xla_room=tight) for scheme in schemes_of(kernel_map, shape, problem)
     )
     parts = (folded[3], folded[0], folded[4]) if index == "mixed" else [folded[index - 1]] * 3
     choice = Choice(dense, *parts, "", (1, 32))
@@ -339,10 +341,47 @@ def test_large_steps_of_unknown_batches_are_taken_in_lots(index: Any, batch: int
 
         return both
 
-    function = tf.function(twice(lambda x, z: run(choice, x, z)), input_signature=[free, tf.TensorSpec(latent.shape)])
-    assert "StatelessIf" in {op.type for op in function.get_concrete_function().graph.get_operations()}
+    function = tf.function(
+        twice(lambda x, z: run(choice, x, z)),
+        input_signature=[free, tf.TensorSpec(latent.shape)],
+        jit_compile=xla,
+    )
+    branches = "StatelessIf" in {op.type for op in function.get_concrete_function().graph.get_operations()}
+    assert branches is not xla
     for got, want in zip(function(inputs, latent), twice(dense.run)(inputs, latent), strict=True):
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-5 * float(tf.reduce_max(tf.abs(want))))
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_waiting_changes_nothing(xla: bool) -> None:
+    odd = [np.nan, np.inf, -np.inf, 1e38, -0.0]
+    others = [tf.constant([value]) for value in odd] + [tf.zeros([0, 3]), tf.ones([2, 2], tf.bfloat16)]
+    waiting = tf.function(lambda tensor, *others: after(tensor, *others), jit_compile=xla)
+    for tensor in (tf.constant(odd), tf.constant([1.5], tf.float16), tf.constant(2.0, tf.float64)):
+        got = waiting(tensor, *others)
+        assert got.dtype == tensor.dtype
+        np.testing.assert_array_equal(got, tensor)
+
+
+@pytest.mark.parametrize("index", [1, 2, 4, 5])
+def test_gradients_of_inputs_alone_need_none_of_kernels(index: int) -> None:
+    """What something waits for is computed, wanted or not."""
+    problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 5, 1, 1, "same")), 2, 3)
+    kernel_map, shape = kernels.Mirror("hv"), (5, 5, 2, 3)
+    dense, *folded = schemes_of(kernel_map, shape, problem)
+    choice = Choice(dense, dense, folded[index - 1], dense, "", (4,))
+    latent = tf.random.normal(kernel_map.latent_shape(shape))
+
+    def gradient(x: tf.Tensor, dy: tf.Tensor) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = run(choice, x, latent)
+        return tape.gradient(y, [x], output_gradients=[dy])[0]
+
+    specs = [tf.TensorSpec((4, 7, 6, channels)) for channels in (2, 3)]
+    graph = tf.function(gradient).get_concrete_function(*specs).graph
+    assert graph.inputs[1].op in _needed(graph.outputs[0])
+    assert graph.inputs[0].op not in _needed(graph.outputs[0])  # the gradient of the kernel would need them
 
 
 @pytest.mark.parametrize(
@@ -415,6 +454,21 @@ def test_graphs_with_the_behaviour_of_tensorflow_1() -> None:
     script = Path(__file__).with_name("tf1_behavior.py")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _needed(tensor: tf.Tensor) -> set[tf.Operation]:
+    """Return the ops that run for a tensor once a graph is pruned."""
+    found: set[tf.Operation] = set()
+    waiting = [tensor]
+    while waiting:
+        tensor = waiting.pop()
+        op = tensor.op
+        if op.type == "IdentityN":  # what is not asked for is pruned
+            waiting.append(op.inputs[tensor.value_index])
+        elif op not in found and op.type not in ("Shape", "ShapeN"):  # sizes are known
+            found.add(op)
+            waiting += [*op.inputs, *(output for other in op.control_inputs for output in other.outputs)]
+    return found
 
 
 def _origin(tensor: tf.Tensor) -> tf.Tensor:
