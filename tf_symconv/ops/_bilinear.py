@@ -124,7 +124,7 @@ def folded_product(
 ) -> tf.Tensor:
     """Return the sum of the products of folded inputs and their kernels; in a graph it needs little memory at once.
 
-    A product waits for the sum of those before it. The gradients of the kernels come first, so that the folded inputs
+    Two products are under way at a time. The gradients of the kernels come first, so that the folded inputs
     are free when that of the inputs begins. This one comes in lots, two at a time, so that the gradient of the folded
     inputs, as large as they, is never there as a whole.
 
@@ -164,10 +164,10 @@ def folded_product(
             )
             return join([one for (one,) in of_inputs]), *of_kernels, *(None for _ in folded)
 
-        total = product(folded[0], kernels[0])
+        totals = [product(folded[0], kernels[0])]
         for one, kernel in zip(folded[1:], kernels[1:], strict=True):
-            total += product(one, after(kernel, total))
-        return total, gradient
+            totals.append(totals[-1] + product(one, after(kernel, *totals[-2:-1])))
+        return totals[-1], gradient
 
     return cast(Any, run)(inputs, *kernels, *folded)
 
