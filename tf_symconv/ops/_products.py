@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, spread
-from tf_symconv.ops._cost import PRODUCT, ROW_PRODUCT, Step
+from tf_symconv.ops._cost import PRODUCT, ROW_PRODUCT, Step, lanes
 from tf_symconv.ops._forms import Form, Problem, Room
 from tf_symconv.ops._layout import known_sizes, reshape_examples, sizes_of
 
@@ -186,4 +186,4 @@ def _product_step(form: Form, read: int, written: int) -> Step:
     across = form.ties[1].reduced * of.channels
     products = read * of.filters if isinstance(form, FoldThenContract) else read * form.ties[0].reduced * of.filters
     kernel = form.ties[0].reduced * across * of.filters
-    return Step(products, read, written, PRODUCT, channels=across, kernel=kernel)
+    return Step(products, read, written, PRODUCT, channels=across, kernel=kernel, slowness=lanes(of.filters))

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap
-from tf_symconv.ops._cost import Step
+from tf_symconv.ops._cost import SUM, Step
 from tf_symconv.ops._forms import Dense, Form, Problem
 from tf_symconv.ops._paired import paired_schemes
 from tf_symconv.ops._scheme import (
@@ -81,6 +81,8 @@ def twin_schemes_of(
 
     def parities(latent: tf.Tensor, dtype: tf.DType) -> Kernels:
         (kernel,) = full(latent, dtype)
+        if reduction == "sum":
+            kernel *= 2
         return tuple(parity_part(kernel, flipped_axes, signs) for signs in wanted)
 
     def summed(forms: Sequence[Form]) -> Apply:
@@ -90,9 +92,7 @@ def twin_schemes_of(
             for form, signs, part in zip(forms, wanted, parts, strict=True):
                 (even if np.prod(signs) > 0 else odd).append(form(inputs, part))
             total = tf.add_n(even)
-            if reduction == "sum":
-                return 2.0 * total
-            if reduction == "mean":
+            if not odd:
                 return total
             rest = tf.add_n(odd)
             if reduction == "concat":
@@ -101,8 +101,10 @@ def twin_schemes_of(
 
         return apply
 
+    more = [Step(0, 2 * outputs, outputs, SUM)] * (len(wanted) - 1) + parting(kernel_shape)
+    if reduction not in ("sum", "mean"):
+        more.append(reducing)
     for forms in zip(*(parity_forms(problem, flipped_axes, signs) for signs in wanted), strict=True):
-        more = [reducing, *parting(kernel_shape)]
         schemes.append(scheme(forms[0].name, parities, summed(forms), forms, *more, linear=linear))
     return tuple(schemes)
 
