@@ -170,7 +170,7 @@ def _worst(scheme: Scheme, dense: Scheme, batches: Sequence[int], cost: Any) -> 
 @functools.lru_cache(maxsize=4096)
 def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
     """Return the cost of a training step by these schemes."""
-    known = kernel is forward
+    known = kernel is forward and forward.lots(batch) == 1  # lots are folded again
     return (
         _forward(forward, batch)
         + inputs_gradient_cost(inputs.steps or (), batch)
