@@ -33,7 +33,7 @@ class Kind:
 
     number: float
     kernel_gradient: float = 1.15
-    start: float = 4e6
+    start: float = 3.5e6
 
 
 #: A convolution or a pass over inputs.
