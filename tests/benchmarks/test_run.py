@@ -167,7 +167,7 @@ def test_xla_keeps_to_the_order_of_lots(layer):
     dense, auto = found["dense"], found["auto"]
     assert dense["source"] == auto["source"] == "xla"
     assert dense["whole"] >= 4 * 4 * 16 * 32 * 32 * 64  # inputs and outputs, and the gradients with respect to both
-    assert 1.1 * dense["whole"] < auto["whole"] < 2 * dense["whole"]
+    assert dense["whole"] < auto["whole"] < 2 * dense["whole"]
 
 
 def test_a_process_that_fails_is_told(tmp_path, monkeypatch):
