@@ -162,7 +162,7 @@ def test_peak_memory_of_a_step_holds_at_least_what_it_returns():
 
 @pytest.mark.parametrize("layer", ["mirror-v", "mirror-hv", "bank-hv"])
 def test_xla_keeps_to_the_order_of_lots(layer):
-    """It heeds data alone: with control dependencies these steps need four to eight times the memory of dense ones."""
+    """It heeds data alone: with control dependencies these steps need 2.6 to 5.1 times the memory of dense ones."""
     found = peak_memory(Case(layer, 7, 64, 64, 32, 16, "training"), Options(jit_compile=True))
     dense, auto = found["dense"], found["auto"]
     assert dense["source"] == auto["source"] == "xla"
