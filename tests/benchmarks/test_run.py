@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tf_symconv.benchmarks import Case, Options, Patience, PeerError, Store, Work, execute, missed, sheets, stale
+from tf_symconv.benchmarks import Case, Options, Patience, PeerError, Store, Work, execute, folds, missed, sheets, stale
 from tf_symconv.benchmarks import _run as module
 from tf_symconv.benchmarks._memory import peak_memory
 from tf_symconv.benchmarks._peers import Peer
@@ -163,7 +163,9 @@ def test_peak_memory_of_a_step_holds_at_least_what_it_returns():
 @pytest.mark.parametrize("layer", ["mirror-v", "mirror-hv", "bank-hv"])
 def test_xla_keeps_to_the_order_of_lots(layer):
     """It heeds data alone: with control dependencies these steps need 2.6 to 5.1 times the memory of dense ones."""
-    found = peak_memory(Case(layer, 7, 64, 64, 32, 16, "training"), Options(jit_compile=True))
+    case, options = Case(layer, 7, 64, 64, 32, 16, "training"), Options(jit_compile=True)
+    assert folds(case, options)
+    found = peak_memory(case, options)
     dense, auto = found["dense"], found["auto"]
     assert dense["source"] == auto["source"] == "xla"
     assert dense["whole"] >= 4 * 4 * 16 * 32 * 32 * 64  # inputs and outputs, and the gradients with respect to both
