@@ -1,6 +1,5 @@
 """Folded convolutions equal dense ones: values, gradients and second derivatives."""
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -12,42 +11,15 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
+from tests.ops.checks import MAPS, arrays, assert_close, values_and_gradients
 from tf_symconv import kernels, ops
 from tf_symconv.kernels import KernelMap
-from tf_symconv.ops import _forms, _scheme
+from tf_symconv.ops import _forms
 from tf_symconv.ops._axes import Axis
-from tf_symconv.ops._forms import Problem, Room
-from tf_symconv.ops._order import after
+from tf_symconv.ops._forms import Problem
 from tf_symconv.ops._plan import Choice
 from tf_symconv.ops._run import run
 from tf_symconv.ops._schemes import Scheme, schemes_of, twin_schemes_of
-
-PATTERN = "AABCC/AABCC/DDEFF/GGHII/GGHII"
-MAPS: dict[str, tuple[KernelMap, list[tuple[int, ...]]]] = {
-    "mirror v": (kernels.Mirror("v"), [(3, 3), (4, 2), (5, 3), (1, 3)]),
-    "mirror h": (kernels.Mirror("h"), [(3, 3), (2, 4)]),
-    "mirror hv": (kernels.Mirror("hv"), [(3, 3), (5, 4), (2, 2)]),
-    "odd": (kernels.Mirror("hv", "odd"), [(3, 3), (4, 5)]),
-    "odd and even": (kernels.Mirror("hv", ("odd", "even")), [(3, 3), (4, 3)]),
-    "c2": (kernels.Rotational(2), [(3, 3), (4, 2)]),
-    "c4": (kernels.Rotational(4), [(3, 3)]),
-    "d4": (kernels.Rotational(4, reflect=True), [(3, 3), (4, 4)]),
-    "circular": (kernels.Circular(), [(5, 5), (3, 4)]),
-    "linear": (kernels.Circular("linear"), [(5, 5)]),
-    "tile": (kernels.Tile((3, 1)), [(3, 2), (6, 3)]),
-    "tile both": (kernels.Tile((2, 2)), [(4, 4), (2, 6)]),
-    "pattern": (kernels.Pattern(PATTERN), [(5, 5)]),
-    "zeros": (kernels.Pattern("A.A/B.B"), [(2, 3)]),
-    "bank": (kernels.FlipBank({"hv": 8}), [(3, 3), (2, 4)]),
-    "bank h": (kernels.FlipBank({"h": 8}), [(3, 3)]),
-    "lift d4": (kernels.GroupLift("d4"), [(3, 3), (4, 4)]),
-    "lift hv": (kernels.GroupLift("hv"), [(3, 4)]),
-    "regular d4": (kernels.GroupRegular("d4"), [(3, 3), (4, 4)]),
-    "regular h": (kernels.GroupRegular("h"), [(3, 2)]),
-    "1-D": (kernels.Mirror("h"), [(3,), (6,)]),
-    "1-D tile": (kernels.Tile((3,)), [(3,), (6,)]),
-    "3-D": (kernels.Mirror("hvz"), [(3, 2, 3)]),
-}
 
 
 @st.composite
@@ -66,33 +38,6 @@ def cases(draw: st.DrawFn) -> tuple[KernelMap, tuple[int, ...], Problem]:
     channels = 8 if isinstance(kernel_map, kernels.GroupRegular) else 2
     problem = Problem(tuple(axes), channels * groups, 8 if paired else 4, groups)
     return kernel_map, (*spatial, channels, problem.filters), problem
-
-
-def arrays(
-    kernel_map: KernelMap, shape: tuple[int, ...], problem: Problem, seed: int = 0, batch: int = 2
-) -> tuple[tf.Tensor, ...]:
-    rng = np.random.default_rng(seed)
-    inputs = rng.normal(size=(batch, *(axis.size or 9 for axis in problem.axes), problem.channels))
-    latent = rng.normal(size=kernel_map.latent_shape(shape))
-    return tf.constant(inputs, tf.float32), tf.constant(latent, tf.float32)
-
-
-def values_and_gradients(scheme: Any, inputs: tf.Tensor, latent: tf.Tensor) -> list[tf.Tensor]:
-    with tf.GradientTape() as tape:
-        tape.watch([inputs, latent])
-        outputs = scheme(inputs, latent)
-        loss = tf.reduce_sum(
-            outputs * tf.reshape(tf.sin(tf.range(tf.size(outputs), dtype=outputs.dtype)), tf.shape(outputs))
-        )
-    gradients: Any = tape.gradient(loss, [inputs, latent])
-    return [outputs, *gradients]
-
-
-def assert_close(got: list[tf.Tensor], want: list[tf.Tensor], label: str, tolerance: float = 1e-5) -> None:
-    for name, one, other in zip(("outputs", "inputs", "latent"), got, want, strict=True):
-        assert one.shape == other.shape, f"{label}: {name}"
-        scale = float(tf.reduce_max(tf.abs(other))) if tf.size(other) > 0 else 0.0
-        np.testing.assert_allclose(one, other, atol=tolerance * scale + 1e-6, err_msg=f"{label}: {name}")
 
 
 @hypothesis.settings(max_examples=60, deadline=None)
@@ -125,12 +70,14 @@ def test_the_structures_that_fold_have_folded_schemes(name: str) -> None:
     def products(scheme: Scheme) -> int:
         return sum(step.multiplications for step in scheme.steps or () if step.kernel)
 
-    assert min(products(scheme) for scheme in folded) < products(dense)
+    folds = [scheme for scheme in folded if scheme.implementation == "folded"]
+    assert min(products(scheme) for scheme in folds) < products(dense)
 
 
 def test_free_kernels_have_none() -> None:
     problem = Problem((Axis(9, 3, 1, 1, "same"),) * 2, 4, 8)
-    assert [scheme.name for scheme in schemes_of(kernels.Free(), (3, 3, 4, 8), problem)] == ["dense"]
+    found = schemes_of(kernels.Free(), (3, 3, 4, 8), problem)
+    assert "folded" not in [scheme.implementation for scheme in found]
 
 
 @pytest.mark.parametrize("reduction", ops.REDUCTIONS)
@@ -293,187 +240,11 @@ def test_gradients_in_graphs_come_in_lots(name: str, monkeypatch: pytest.MonkeyP
             np.testing.assert_allclose(got, expected, atol=2e-5 * scale, err_msg=scheme.name)
 
 
-@pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("index", [1, 4, 5])
-def test_large_steps_are_taken_in_lots(index: int, graph: bool) -> None:
-    problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
-    kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
-    schemes = schemes_of(kernel_map, shape, problem)
-    inputs, latent = arrays(kernel_map, shape, problem, batch=11)
-    tight = dataclasses.replace(schemes[index], room=Room(1000, 2500))
-    choice = Choice(schemes[0], tight, tight, tight, "", (11,))
-    lots = tight.lots(11)
-    assert 1 < lots <= 11
-
-    def tested(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
-        return run(choice, x, z)
-
-    both = values_and_gradients(schemes[0].run, inputs, latent)
-    if graph:
-        assert_close(tf.function(lambda x, z: values_and_gradients(tested, x, z))(inputs, latent), both, "graph")
-    else:
-        assert_close(values_and_gradients(tested, inputs, latent), both, "eager")
-
-
-@pytest.mark.parametrize(("batch", "xla"), [(1, False), (3, False), (8, False), (11, False), (3, True), (11, True)])
-@pytest.mark.parametrize("index", [1, 4, 5, "mixed"])
-def test_large_steps_of_unknown_batches_are_taken_in_lots(index: Any, batch: int, xla: bool, monkeypatch: Any) -> None:
-    monkeypatch.setattr(_scheme, "_FEW", 4)
-    tight = Room(1000, 2500)
-    problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
-    kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
-    dense, *folded = (
-        dataclasses.replace(scheme, room=tight, xla_room=tight) for scheme in schemes_of(kernel_map, shape, problem)
-    )
-    parts = (folded[3], folded[0], folded[4]) if index == "mixed" else [folded[index - 1]] * 3
-    choice = Choice(dense, *parts, "", (1, 32))
-    assert [part.lots(None) for part in parts] == [4, 4, 4]
-    inputs, latent = arrays(kernel_map, shape, problem, batch=batch)
-    free = tf.TensorSpec((None, *inputs.shape[1:]), inputs.dtype)
-
-    def twice(scheme: Any) -> Any:
-        def both(x: tf.Tensor, z: tf.Tensor) -> list[tf.Tensor]:
-            with tf.GradientTape() as tape:
-                tape.watch([x, z])
-                first = values_and_gradients(scheme, x, z)
-                norm = tf.add_n([tf.reduce_sum(tf.square(one)) for one in first])
-            return [*first, *tape.gradient(norm, [x, z])]
-
-        return both
-
-    function = tf.function(
-        twice(lambda x, z: run(choice, x, z)),
-        input_signature=[free, tf.TensorSpec(latent.shape)],
-        jit_compile=xla,
-    )
-    branches = "StatelessIf" in {op.type for op in function.get_concrete_function().graph.get_operations()}
-    assert branches is not xla
-    for got, want in zip(function(inputs, latent), twice(dense.run)(inputs, latent), strict=True):
-        np.testing.assert_allclose(got, want, rtol=1e-3, atol=2e-5 * float(tf.reduce_max(tf.abs(want))))
-
-
-@pytest.mark.parametrize("xla", [False, True])
-def test_waiting_changes_nothing(xla: bool) -> None:
-    odd = [np.nan, np.inf, -np.inf, 1e38, -0.0]
-    others = [tf.constant([value]) for value in odd] + [tf.zeros([0, 3]), tf.ones([2, 2], tf.bfloat16)]
-    waiting = tf.function(lambda tensor, *others: after(tensor, *others), jit_compile=xla)
-    for tensor in (tf.constant(odd), tf.constant([1.5], tf.float16), tf.constant(2.0, tf.float64)):
-        got = waiting(tensor, *others)
-        assert got.dtype == tensor.dtype
-        np.testing.assert_array_equal(got, tensor)
-
-
-@pytest.mark.parametrize("index", [1, 2, 4, 5])
-def test_gradients_of_inputs_alone_need_none_of_kernels(index: int) -> None:
-    """What something waits for is computed, wanted or not."""
-    problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 5, 1, 1, "same")), 2, 3)
-    kernel_map, shape = kernels.Mirror("hv"), (5, 5, 2, 3)
-    dense, *folded = schemes_of(kernel_map, shape, problem)
-    choice = Choice(dense, dense, folded[index - 1], dense, "", (4,))
-    latent = tf.random.normal(kernel_map.latent_shape(shape))
-
-    def gradient(x: tf.Tensor, dy: tf.Tensor) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = run(choice, x, latent)
-        return tape.gradient(y, [x], output_gradients=[dy])[0]
-
-    specs = [tf.TensorSpec((4, 7, 6, channels)) for channels in (2, 3)]
-    graph = tf.function(gradient).get_concrete_function(*specs).graph
-    assert graph.inputs[1].op in _needed(graph.outputs[0])
-    assert graph.inputs[0].op not in _needed(graph.outputs[0])  # the gradient of the kernel would need them
-
-
-@pytest.mark.parametrize(
-    ("kernel_map", "filters"),
-    [(kernels.Mirror("hv"), 4), (kernels.FlipBank({"hv": 4}), 4), (kernels.GroupRegular("hv"), 4)],
-    ids=["mirror", "bank", "group"],
-)
-def test_gradients_of_unknown_batches_compute_no_more_than_those_of_known_ones(
-    kernel_map: KernelMap, filters: int
-) -> None:
-    """TensorFlow's gradient of a reshape asks what shape came in, and so for all that made it."""
-    problem = Problem((Axis(8, 5, 1, 1, "same"), Axis(9, 5, 1, 1, "same")), 4, filters)
-    shape = (5, 5, 4, filters)
-    latent = tf.random.normal(kernel_map.latent_shape(shape))
-
-    def products(scheme: Scheme, batch: int | None) -> int:
-        def gradient(x: tf.Tensor, dy: tf.Tensor) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch(x)
-                y = scheme.run(x, latent)
-            return tape.gradient(y, [x], output_gradients=[dy])
-
-        specs = [tf.TensorSpec((batch, 8, 9, channels)) for channels in (4, filters)]
-        (made,) = tf.function(gradient).get_concrete_function(*specs).outputs
-        found, waiting = set(), [made.op]
-        while waiting:
-            op = waiting.pop()
-            if op not in found:
-                found.add(op)
-                waiting += [tensor.op for tensor in op.inputs]
-        return sum("MatMul" in op.type or "Conv" in op.type for op in found)
-
-    tested = [scheme for scheme in schemes_of(kernel_map, shape, problem) if "both" in scheme.name]
-    assert tested
-    for scheme in tested:
-        assert products(scheme, None) == products(scheme, 6) > 0
-
-
-def test_gradients_that_fold_anew_wait_for_theirs() -> None:
-    """So the folded inputs of the forward pass are gone by then."""
-    problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
-    kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
-    dense, *folded = schemes_of(kernel_map, shape, problem)
-    latent = tf.random.normal(kernel_map.latent_shape(shape))
-
-    def waits(kernel_gradient: Scheme) -> bool:
-        choice = Choice(dense, folded[3], folded[3], kernel_gradient, "", (4,))
-
-        def gradients(x: tf.Tensor, dy: tf.Tensor) -> Any:
-            with tf.GradientTape() as tape:
-                tape.watch([x, latent])
-                y = run(choice, x, latent)
-            return tape.gradient(y, [x, latent], output_gradients=[dy])
-
-        specs = [tf.TensorSpec((4, 7, 6, channels)) for channels in (2, 3)]
-        graph = tf.function(gradients).get_concrete_function(*specs).graph
-        inputs, dy = graph.inputs[:2]
-        return any(
-            _origin(op.outputs[0]) is inputs and dy in [_origin(other.outputs[0]) for other in op.control_inputs]
-            for op in graph.get_operations()
-            if op.type == "Identity"
-        )
-
-    assert waits(folded[4])
-    assert not waits(folded[3])
-
-
 def test_graphs_with_the_behaviour_of_tensorflow_1() -> None:
     """It is a switch of the whole process: sizes are no integers there, and conditions are made of other ops."""
     script = Path(__file__).with_name("tf1_behavior.py")
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-
-
-def _needed(tensor: tf.Tensor) -> set[tf.Operation]:
-    """Return the ops that run for a tensor once a graph is pruned."""
-    found: set[tf.Operation] = set()
-    waiting = [tensor]
-    while waiting:
-        tensor = waiting.pop()
-        op = tensor.op
-        if op.type == "IdentityN":  # what is not asked for is pruned
-            waiting.append(op.inputs[tensor.value_index])
-        elif op not in found and op.type not in ("Shape", "ShapeN"):  # sizes are known
-            found.add(op)
-            waiting += [*op.inputs, *(output for other in op.control_inputs for output in other.outputs)]
-    return found
-
-
-def _origin(tensor: tf.Tensor) -> tf.Tensor:
-    """Return what a tensor is a copy of."""
-    return _origin(tensor.op.inputs[0]) if tensor.op.type == "Identity" else tensor
 
 
 def test_compiled_by_xla() -> None:

@@ -11,6 +11,8 @@ from typing import final
 
 #: Convolution kernels work on so many channels at once.
 _LANES = 16
+#: Several values of so many channels, for each output of a row, leave the first cache.
+_MANY_CHANNELS = 128
 #: How many times as fast a processor with AMX multiplies bfloat16 numbers.
 _SPEED_IN_16_BITS = 8
 
@@ -18,6 +20,11 @@ _SPEED_IN_16_BITS = 8
 def lanes(channels: int) -> float:
     """Return how much longer a multiplication takes where so many channels do not fill the lanes of a processor."""
     return -(-channels // _LANES) * _LANES / channels
+
+
+def crowding(channels: int) -> float:
+    """Return how much longer a multiplication takes where an output of a row has several values of so many channels."""
+    return 1.1 if channels >= _MANY_CHANNELS else 1.0
 
 
 @final
@@ -38,15 +45,15 @@ class Kind:
 
 #: A convolution or a pass over inputs.
 PLAIN = Kind(59)
-#: A convolution that steps over folded columns.
-OVER_COLUMNS = Kind(59, 1.35)
+#: A convolution that steps over folded values.
+STEPPING = Kind(59, 1.35)
 #: A matrix product, and one of the rows of a picture, one at a time.
-PRODUCT = Kind(45, 1.8)
+PRODUCT = Kind(45, 1.6)
 ROW_PRODUCT = Kind(20)
 #: A pass over whole tensors, and a convolution with one row, or with one column, of a kernel.
 SUM = Kind(30, start=5e6)
-OF_ROW = Kind(30, 1.35, start=8e6)
-OF_COLUMN = Kind(30, 1.8, start=8e6)
+OF_ROW = Kind(30, start=8e6)
+OF_COLUMN = Kind(30, 1.7, start=8e6)
 
 
 @final
@@ -115,8 +122,18 @@ def inputs_gradient_cost(steps: Iterable[Step], batch: int) -> float:
     return sum(step.backward(batch) for step in steps)
 
 
-def kernel_gradient_cost(steps: list[Step], batch: int, *, known: bool) -> float:
-    """Return the cost of the gradient of the kernel; ``known`` says that the forward pass made the folded inputs."""
-    own = sum(step.kernel_gradient(batch) for step in steps)
-    before = [] if known else steps[: next(i for i, step in enumerate(steps) if step.kernel)]
-    return own + forward_cost(before, batch)
+def kernel_gradient_cost(steps: Iterable[Step], batch: int, *, known: bool, alone: bool) -> float:
+    """Return the cost of the gradient of the kernel.
+
+    Args:
+        steps: Those of the scheme that computes it.
+        batch: The number of examples.
+        known: Whether the forward pass made the folded inputs.
+        alone: Whether no gradient of the inputs goes back through what is done to the products.
+    """
+    steps = list(steps)
+    first = next(i for i, step in enumerate(steps) if step.kernel)
+    folding = [] if known else steps[:first]
+    # What is added up takes the gradient of the sum as it is.
+    back = [step for step in steps[first:] if not step.kernel and step.multiplications] if alone else []
+    return sum(step.kernel_gradient(batch) for step in steps) + forward_cost([*folding, *back], batch)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, NARROW, Axis, fold
 from tf_symconv.ops._bilinear import folded_product
-from tf_symconv.ops._cost import OVER_COLUMNS, PLAIN, PRODUCT, ROW_PRODUCT, Kind, Step, forward_cost
+from tf_symconv.ops._cost import PLAIN, PRODUCT, ROW_PRODUCT, STEPPING, Kind, Step, crowding, forward_cost
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._layout import known_sizes, sizes_of
@@ -22,11 +22,8 @@ from tf_symconv.ops._layout import known_sizes, sizes_of
 #: The gradient of folded inputs comes in so many lots of examples, where each is predicted to cost ``WORTH``.
 LOTS = 4
 WORTH = 2e8
-#: How much longer a multiplication takes in a depthwise convolution ...
+#: How much longer a multiplication takes in a depthwise convolution.
 _DEPTHWISE = 8.0
-#: ... and in one that steps over so many channels or more: rows of folded values leave the first cache.
-_WIDE = 1.1
-_MANY_CHANNELS = 128
 
 
 @final
@@ -91,6 +88,8 @@ class Form(abc.ABC):
         ties: Those of each axis.
     """
 
+    #: Which implementation it is part of: ``"dense"``, ``"folded"`` or ``"winograd"``.
+    implementation = "folded"
     #: Whether XLA computes it, and its gradients, about as fast as TensorFlow does.
     for_xla = True
     #: 64 MiB, then 16 MiB: gradients of a convolution lose time where they see few examples, ...
@@ -170,6 +169,8 @@ class Form(abc.ABC):
 @final
 class Dense(Form):
     """The plain convolution with the full kernel."""
+
+    implementation = "dense"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem, [Ties.none(axis.kernel) for axis in problem.axes])
@@ -297,10 +298,10 @@ class Strided(Form):
                 steps.append(Step(0, numbers, numbers))
             numbers = steps[-1].written if steps else numbers
         cells = math.prod(ties.reduced for ties in self.ties)
-        kind = OVER_COLUMNS if self.folded[-1] and len(self.folded) > 1 else PLAIN
+        kind = STEPPING if len(self.folded) > 1 and (self.strided or self.folded[-1]) else PLAIN
         step = convolution_step(of, numbers, cells, self._strides(), kind)
-        if self.strided and of.channels >= _MANY_CHANNELS:
-            step = dataclasses.replace(step, slowness=_WIDE * step.slowness)
+        if self.strided:
+            step = dataclasses.replace(step, slowness=crowding(of.channels) * step.slowness)
         return [*steps, step]
 
 

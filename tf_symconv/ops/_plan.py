@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -14,6 +15,8 @@ from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
 MARGIN = 0.88
+#: What another scheme for a gradient has to save: it shares nothing that the others keep.
+_APART = 0.03
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
 _REASON = "the least predicted cost"
@@ -34,7 +37,8 @@ class Plan:
     """How a layer computes, and why.
 
     Attributes:
-        implementation: ``"dense"`` or ``"folded"``: the forward pass.
+        implementation: ``"dense"``, ``"folded"`` or ``"winograd"`` (minimal filtering, which serves any kernel): the
+            forward pass.
         forward: The scheme of the forward pass.
         inputs_gradient: The scheme of the gradient with respect to the inputs.
         kernel_gradient: The scheme of the gradient with respect to the latent.
@@ -81,7 +85,7 @@ class Choice:
         batch = self.batches[-1]
         plain = (self.dense,) * 3
         return Plan(
-            "dense" if self.forward is self.dense else "folded",
+            self.forward.implementation,
             *(scheme.name for scheme in trio),
             dense_multiplications=self.dense.multiplications,
             multiplications=self.forward.multiplications,
@@ -95,7 +99,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     """Choose the schemes by which a convolution is computed.
 
     Args:
-        schemes: The dense scheme, then the folded ones.
+        schemes: The dense scheme, then the others.
         implementation: ``"dense"``; ``"folded"``: the cheapest of the folded schemes, the dense one where there is
             none; ``"auto"``: the cheapest by the cost model, on a CPU and for sizes that are known, else the dense one.
             Forward pass and gradients are chosen apart where the convolution is linear.
@@ -103,23 +107,27 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
         device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA), ``"GPU"``, ...; by default what TensorFlow sees.
     """
     batches = _BATCHES if batch is None else (max(batch, 1),)
-    dense, *folded = schemes
+    device = (device or _device()).upper()
+    # XLA takes as long for minimal filtering as for the dense convolution.
+    schemes = [scheme for scheme in schemes if device == "CPU" or scheme.implementation != "winograd"]
+    dense, *others = schemes
+    folded = [scheme for scheme in others if scheme.implementation == "folded"]
 
     def same(scheme: Scheme, reason: str) -> Choice:
         return Choice(dense, scheme, scheme, scheme, reason, batches)
 
     if implementation == "dense":
         return same(dense, "implementation='dense'")
-    if not folded:
+    if not (folded if implementation == "folded" else others):
         return same(dense, "the structure has no folded form")
     if dense.steps is None:
         if implementation == "folded":
             return same(folded[0], "implementation='folded'; sizes are not known, so costs are not either")
         return same(dense, "sizes are not known before run time")
-    device = (device or _device()).upper()
     trained = [scheme for scheme in schemes if device == "CPU" or scheme.for_xla]
     if implementation == "folded":
-        best = min(trained[1:] or folded, key=lambda scheme: _step(scheme, batches[-1]))
+        able = [scheme for scheme in folded if scheme in trained] or folded
+        best = min(able, key=lambda scheme: _step(scheme, batches[-1]))
         return same(best, "implementation='folded'")
     if device not in ("CPU", "XLA"):
         return same(dense, f"folding is measured on CPUs only, and the device is {device}")
@@ -141,8 +149,8 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
         return max(costs)
 
     inputs_gradient, kernel_gradient = min(
-        ((inputs, kernel) for inputs in trained for kernel in {dense, forward, inputs}.intersection(trained)),
-        key=lambda pair: training(*pair),
+        itertools.product(trained, trained),
+        key=lambda pair: training(*pair) * (1 + _APART * len({forward, *pair})),
     )
     if training(inputs_gradient, kernel_gradient) > MARGIN:
         inputs_gradient = kernel_gradient = forward if forward in trained else dense
@@ -174,5 +182,5 @@ def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> fl
     return (
         _forward(forward, batch)
         + inputs_gradient_cost(inputs.steps or (), batch)
-        + kernel_gradient_cost(list(kernel.steps or ()), batch, known=known)
+        + kernel_gradient_cost(kernel.steps or (), batch, known=known, alone=kernel is not inputs)
     )

@@ -69,7 +69,10 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
             to_inputs, *to_kernels = taken(choice.inputs_gradient, of_both, latent, 1, inputs, dy)
         else:
             to_kernels = taken(choice.kernel_gradient, of_kernels, latent, 0, inputs, dy)
-            (to_inputs,) = taken(choice.inputs_gradient, of_inputs, latent, 1, inputs, dy)
+            # One after the other, they have caches and memory to themselves. TensorFlow leaves out what is waited for
+            # and not wanted, as the gradient of a frozen kernel; XLA would compute it.
+            dys = dy if compiled_by_xla() else after(dy, *to_kernels)
+            (to_inputs,) = taken(choice.inputs_gradient, of_inputs, latent, 1, inputs, dys)
         scheme = choice.kernel_gradient
         (to_latent,) = pull_back(lambda latent: scheme.weigh(latent, inputs.dtype), (latent,), to_kernels)
 

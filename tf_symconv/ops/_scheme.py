@@ -10,11 +10,12 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._forms import Form, Problem, Room, Strided, is_known
+from tf_symconv.ops._forms import Dense, Form, Problem, Room, Strided, is_known
 from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
 from tf_symconv.ops._setting import compiled_by_xla
 from tf_symconv.ops._sums import Summed, has_sums
+from tf_symconv.ops._winograd import Winograd, has_minimal_filtering
 
 #: Gather, reverse, add, subtract, slice and scale.
 _PASSES = 6
@@ -37,6 +38,7 @@ class Scheme:
 
     Args:
         name: What it does, in a word or two.
+        implementation: ``"dense"``, ``"folded"`` or ``"winograd"``.
         weigh: Takes the latent and the type of the inputs, and returns the kernels that it works with; linear.
         apply: Takes inputs, channels last, and these kernels, and returns the outputs. Examples do not meet in it.
         steps: The work for one example; None where sizes are not known.
@@ -47,6 +49,7 @@ class Scheme:
     """
 
     name: str
+    implementation: str
     weigh: Weigh
     apply: Apply
     steps: tuple[Step, ...] | None
@@ -100,12 +103,18 @@ def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: 
     steps = tuple(itertools.chain(*(form.steps() for form in forms), more)) if known else None
     room = min((form.room for form in forms), key=lambda room: room.lot)
     xla_room = min((form.xla_room for form in forms), key=lambda room: room.lot)
-    return Scheme(name, weigh, apply, steps, room, xla_room, all(form.for_xla for form in forms), linear)
+    for_xla = all(form.for_xla for form in forms)
+    return Scheme(name, forms[0].implementation, weigh, apply, steps, room, xla_room, for_xla, linear)
 
 
 def outputs_of(problem: Problem) -> int:
     """Return the number of outputs for one example, 0 where sizes are not known."""
     return problem.points * problem.filters if is_known(problem) else 0
+
+
+def unfolded_forms(problem: Problem) -> list[Form]:
+    """Return the forms of a convolution with a full kernel, the dense one first."""
+    return [Dense(problem), Winograd(problem)] if has_minimal_filtering(problem) else [Dense(problem)]
 
 
 def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:

@@ -1,4 +1,4 @@
-"""How a structured convolution can be computed: densely, or folded in one of several forms.
+"""How a structured convolution can be computed: densely, folded in one of several forms, or by minimal filtering.
 
 The first scheme of a list is always the dense one.
 """
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap
 from tf_symconv.ops._cost import SUM, Step
-from tf_symconv.ops._forms import Dense, Form, Problem
+from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._paired import paired_schemes
 from tf_symconv.ops._scheme import (
     Apply,
@@ -26,6 +26,7 @@ from tf_symconv.ops._scheme import (
     parity_part,
     parting,
     scheme,
+    unfolded_forms,
 )
 from tf_symconv.ops._twins import reduce_twins
 
@@ -37,9 +38,9 @@ def schemes_of(kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Pr
     def folded(form: Form) -> Weigh:
         return lambda latent, dtype: (tf.cast(kernel_map.cells(latent, kernel_shape, form.places), dtype),)
 
-    dense = Dense(problem)
     spatial = kernel_shape[:-2]
-    schemes = [scheme(dense.name, _full(kernel_map, kernel_shape), _single(dense), [dense])]
+    full = _full(kernel_map, kernel_shape)
+    schemes = [scheme(form.name, full, _single(form), [form]) for form in unfolded_forms(problem)]
     schemes += [
         scheme(form.name, folded(form), _single(form), [form]) for form in forms_of(problem, kernel_map.ties(spatial))
     ]
@@ -59,7 +60,6 @@ def twin_schemes_of(
     reduction: str,
 ) -> tuple[Scheme, ...]:
     """Return the schemes of a convolution with every filter and with its flip, reduced pairwise."""
-    dense = Dense(problem)
     outputs = outputs_of(problem)
     reducing = Step(0, 2 * outputs, (2 if reduction == "concat" else 1) * outputs)
     full = _full(kernel_map, kernel_shape)
@@ -68,12 +68,18 @@ def twin_schemes_of(
         (kernel,) = full(latent, dtype)
         return kernel, tf.reverse(kernel, list(flipped_axes))
 
-    def reduced(inputs: tf.Tensor, pair: Kernels) -> tf.Tensor:
-        one, other = (dense(inputs, kernel) for kernel in pair)
-        return reduce_twins(one, other, reduction, "channels_last")
+    def reduced(form: Form) -> Apply:
+        def apply(inputs: tf.Tensor, pair: Kernels) -> tf.Tensor:
+            one, other = (form(inputs, kernel) for kernel in pair)
+            return reduce_twins(one, other, reduction, "channels_last")
+
+        return apply
 
     linear = reduction not in ("max", "min")
-    schemes = [scheme(dense.name, both, reduced, [dense, dense], reducing, linear=linear)]
+    schemes = [
+        scheme(form.name, both, reduced(form), [form, form], reducing, linear=linear)
+        for form in unfolded_forms(problem)
+    ]
     choices = itertools.product((1, -1), repeat=len(flipped_axes))
     wanted = [signs for signs in choices if not (reduction in ("sum", "mean") and np.prod(signs) < 0)]
     if any(half_of(kernel_shape[axis], sign) == 0 for axis in flipped_axes for sign in (1, -1)):

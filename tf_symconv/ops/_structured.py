@@ -165,7 +165,8 @@ def _choose(
     else:
         schemes = twin_schemes_of(kernel_map, shape, problem, twins[0], check_reduction(twins[1]))
     if dtype.size < 4:
-        schemes = [scheme.in_16_bits() for scheme in schemes]
+        # Minimal filtering loses digits, of which such numbers have none to spare.
+        schemes = [scheme.in_16_bits() for scheme in schemes if scheme.implementation != "winograd"]
     if kernels_are_constant():
         schemes = [scheme.for_constants() for scheme in schemes]
     return choose(schemes, implementation, batch, device)

@@ -1,0 +1,168 @@
+"""Minimal filtering equals the convolution, to the digits that it promises, wherever it is offered."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import strategies as st
+from scipy.signal import correlate2d
+
+from tests.ops.checks import assert_close, values_and_gradients
+from tf_symconv import kernels, layers, ops
+from tf_symconv.ops import _winograd
+from tf_symconv.ops._axes import Axis
+from tf_symconv.ops._forms import Dense, Problem
+from tf_symconv.ops._winograd import Winograd, has_minimal_filtering
+
+
+def numbers(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> tuple[Problem, int]:
+    padding = draw(st.sampled_from(["valid", "same"]))
+    axes = []
+    for smallest in (1, 3):
+        kernel = draw(st.integers(smallest, 9))
+        size = draw(st.integers(kernel if padding == "valid" else 1, 21))
+        axes.append(Axis(size, kernel, 1, 1, padding))
+    groups = draw(st.sampled_from([1, 1, 2]))
+    channels, filters = (draw(st.sampled_from([1, 3, 9])) * groups for _ in range(2))
+    return Problem(tuple(axes), channels, filters, groups), draw(st.sampled_from([1, 3]))
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(problems())
+def test_it_equals_the_dense_convolution(case: tuple[Problem, int]) -> None:
+    problem, batch = case
+    assert has_minimal_filtering(problem)
+    sizes, cells = ([getattr(axis, what) for axis in problem.axes] for what in ("size", "kernel"))
+    inputs = tf.constant(numbers(batch, *sizes, problem.channels))
+    kernel = tf.constant(numbers(*cells, problem.channels // problem.groups, problem.filters, seed=1))
+    want = values_and_gradients(Dense(problem), inputs, kernel)
+    assert_close(values_and_gradients(Winograd(problem), inputs, kernel), want, str(case), 2e-5)
+
+
+@pytest.mark.parametrize("width", [3, 5, 7, 9])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_against_scipy(width: int, padding: str) -> None:
+    """64 channels, in float64: what it rounds in float32 is what the module's text says."""
+    inputs, kernel = numbers(2, 16, 18, 64), numbers(3, width, 64, 2)
+    problem = Problem((Axis(16, 3, 1, 1, padding), Axis(18, width, 1, 1, padding)), 64, 2)
+    outputs = Winograd(problem)(tf.constant(inputs), tf.constant(kernel)).numpy()
+    want = np.zeros(outputs.shape)
+    for place in np.ndindex(2, 64, 2):
+        example, channel, filter_ = place
+        one = (inputs[example, ..., channel].astype(float), kernel[:, :, channel, filter_].astype(float))
+        want[example, ..., filter_] += correlate2d(*one, mode=padding)
+    assert np.linalg.norm(outputs - want) < 4e-6 * np.linalg.norm(want)
+    double = Winograd(problem)(tf.constant(inputs, tf.float64), tf.constant(kernel, tf.float64)).numpy()
+    np.testing.assert_allclose(double, want, atol=1e-11)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_second_derivatives(padding: str) -> None:
+    problem = Problem((Axis(8, 4, 1, 1, padding), Axis(9, 5, 1, 1, padding)), 4, 6, 2)
+    inputs, kernel = tf.constant(numbers(3, 8, 9, 4)), tf.constant(numbers(4, 5, 2, 6))
+
+    def twice(form: Any) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch([inputs, kernel])
+            first = values_and_gradients(form, inputs, kernel)
+            norm = tf.add_n([tf.reduce_sum(tf.square(one)) for one in first])
+        return [norm, *tape.gradient(norm, [inputs, kernel])]
+
+    assert_close(twice(Winograd(problem)), twice(Dense(problem)), padding, 2e-5)
+
+
+def test_it_takes_large_batches_in_lots_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem((Axis(8, 3, 1, 1, "same"), Axis(9, 3, 1, 1, "same")), 4, 6)
+    inputs, kernel = tf.constant(numbers(7, 8, 9, 4)), tf.constant(numbers(3, 3, 4, 6))
+    want = values_and_gradients(Dense(problem), inputs, kernel)
+
+    def convolutions() -> int:
+        graph = tf.function(lambda x, k: Winograd(problem)(x, k)).get_concrete_function(inputs, kernel).graph
+        return sum(op.type == "Conv2D" for op in graph.get_operations())
+
+    assert convolutions() == 1
+    monkeypatch.setattr(_winograd, "_LOT", 3000)
+    assert convolutions() == 4
+    function = tf.function(lambda x, k: values_and_gradients(Winograd(problem), x, k))
+    assert_close(function(inputs, kernel), want, "lots", 2e-5)
+
+
+def test_batches_of_unknown_size() -> None:
+    problem = Problem((Axis(8, 3, 1, 1, "same"), Axis(9, 6, 1, 1, "same")), 4, 6)
+    kernel = tf.constant(numbers(3, 6, 4, 6))
+    free = [tf.TensorSpec((None, 8, 9, 4)), tf.TensorSpec(kernel.shape)]
+    function = tf.function(lambda x, k: values_and_gradients(Winograd(problem), x, k), input_signature=free)
+    for batch in (1, 5):
+        inputs = tf.constant(numbers(batch, 8, 9, 4))
+        assert_close(function(inputs, kernel), values_and_gradients(Dense(problem), inputs, kernel), str(batch), 2e-5)
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        (Axis(32, 5, 1, 1, "same"),),
+        (Axis(32, 5, 1, 1, "same"), Axis(32, 5, 2, 1, "same")),
+        (Axis(32, 5, 1, 2, "same"), Axis(32, 5, 1, 2, "same")),
+        (Axis(32, 5, 1, 1, "same"), Axis(32, 2, 1, 1, "same")),
+        (Axis(32, 11, 1, 1, "same"), Axis(32, 11, 1, 1, "same")),
+        (Axis(None, 5, 1, 1, "same"), Axis(32, 5, 1, 1, "same")),
+        (Axis(4, 5, 1, 1, "valid"), Axis(32, 5, 1, 1, "valid")),
+        (Axis(224, 5, 1, 1, "same"), Axis(224, 5, 1, 1, "same")),
+    ],
+    ids=["1-D", "stride", "dilation", "narrow", "wide", "unknown", "no outputs", "large"],
+)
+def test_where_it_is_not_offered(axes: tuple[Axis, ...]) -> None:
+    assert not has_minimal_filtering(Problem(axes, 64, 64))
+
+
+def test_auto_takes_it_where_nothing_folds_as_well() -> None:
+    """Fourfold turns leave nothing to fold; their kernels are convolved with fewer multiplications nevertheless."""
+
+    def built(**options: Any) -> layers.GroupConv2D:
+        layer = layers.GroupConv2D(64, 7, group="c4", padding="same", **options)
+        layer.build((16, 32, 32, 64))
+        return layer
+
+    plan = built().plan((16, 32, 32, 64), "CPU")
+    assert (plan.implementation, plan.forward) == ("winograd", "winograd F(4, 7)")
+    # Ten products for four outputs of seven cells, and two products with matrices.
+    assert plan.dense_multiplications == 32 * 32 * 49 * 64 * 64
+    assert plan.multiplications == 32 * 80 * 7 * 64 * 64 + 2 * 32 * 80 * 32 * 64
+    for device, dtype in (("CPU", "mixed_bfloat16"), ("XLA", "float32"), ("GPU", "float32")):
+        assert built(dtype=dtype).plan((16, 32, 32, 64), device).implementation == "dense"
+    for implementation in ("dense", "folded"):
+        assert built(implementation=implementation).plan((16, 32, 32, 64), "CPU").implementation == "dense"
+
+
+def test_mirrors_that_are_convolved_so_have_gradients_that_fold() -> None:
+    options = {"strides": (1, 1), "dilations": (1, 1), "padding": "same"}
+    plan = ops.plan_convolution((16, 32, 32, 64), kernels.Mirror("v"), (7, 7, 64, 64), device="CPU", **options)
+    assert (plan.forward, plan.kernel_gradient) == ("winograd F(4, 7)", "summed axis 0")
+    inputs, latent = tf.constant(numbers(16, 32, 32, 64)), tf.constant(numbers(4, 7, 64, 64))
+
+    def results(implementation: str) -> list[tf.Tensor]:
+        def convolve(x: tf.Tensor, z: tf.Tensor) -> tf.Tensor:
+            return ops.convolution(x, z, kernels.Mirror("v"), (7, 7, 64, 64), implementation=implementation, **options)
+
+        return tf.function(lambda x, z: values_and_gradients(convolve, x, z))(inputs, latent)
+
+    assert_close(results("auto"), results("dense"), "mirror", 1e-5)
+
+
+def test_without_the_convolutions_of_onednn() -> None:
+    """Groups with dilation are convolved by other code then, and their gradients are not there at all."""
+    script = Path(__file__).with_name("without_onednn.py")
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
