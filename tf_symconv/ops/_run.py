@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import tensorflow as tf
 
+from tf_symconv.ops._axes import NARROW
 from tf_symconv.ops._bilinear import pull_back
 from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._order import after, in_turn, join, of_inputs_alone
@@ -69,9 +70,11 @@ def run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
             to_inputs, *to_kernels = taken(choice.inputs_gradient, of_both, latent, 1, inputs, dy)
         else:
             to_kernels = taken(choice.kernel_gradient, of_kernels, latent, 0, inputs, dy)
-            # One after the other, they have caches and memory to themselves. TensorFlow leaves out what is waited for
-            # and not wanted, as the gradient of a frozen kernel; XLA would compute it.
-            dys = dy if compiled_by_xla() else after(dy, *to_kernels)
+            # One after the other, they have caches and memory to themselves; the gradient of a kernel of few channels
+            # leaves a core idle, though. TensorFlow leaves out what is waited for and not wanted, as the gradient of a
+            # frozen kernel; XLA would compute it.
+            together = compiled_by_xla() or known_sizes(inputs)[-1] < NARROW
+            dys = dy if together else after(dy, *to_kernels)
             (to_inputs,) = taken(choice.inputs_gradient, of_inputs, latent, 1, inputs, dys)
         scheme = choice.kernel_gradient
         (to_latent,) = pull_back(lambda latent: scheme.weigh(latent, inputs.dtype), (latent,), to_kernels)

@@ -44,8 +44,8 @@ def convolution(
         groups: The number of channel groups.
         data_format: ``"channels_last"`` or ``"channels_first"``.
         implementation: ``"dense"`` convolves with the full kernel; ``"folded"`` adds the inputs that meet tied cells
-            first, where the structure allows it; ``"auto"`` chooses by cost, for the forward pass and for each
-            gradient: see :func:`plan_convolution`.
+            first, where the structure allows it; ``"auto"`` chooses by cost among these and minimal filtering
+            (Winograd), for the forward pass and for each gradient: see :func:`plan_convolution`.
 
     Returns:
         The convolution, shape ``(batch, *new spatial, filters)`` or ``(batch, filters, *new spatial)``, in the dtype of
