@@ -108,10 +108,11 @@ def test_gradients_of_inputs_alone_compute_none_of_kernels(gradient: str) -> Non
                 y = run(choice, x, z)
             return tape.gradient(y, [x, z][:count], output_gradients=dy)
 
-        context.context().enable_run_metadata()
+        recorder: Any = context.context()
+        recorder.enable_run_metadata()
         gradients(*values)
-        ran = context.context().export_run_metadata()
-        context.context().disable_run_metadata()
+        ran = recorder.export_run_metadata()
+        recorder.disable_run_metadata()
         graphs = [graph for function in ran.function_graphs for graph in function.partition_graphs]
         return sum("BackpropFilter" in node.op for graph in graphs for node in graph.node)
 

@@ -72,7 +72,7 @@ def test_second_derivatives(padding: str) -> None:
     problem = Problem((Axis(8, 4, 1, 1, padding), Axis(9, 5, 1, 1, padding)), 4, 6, 2)
     inputs, kernel = tf.constant(numbers(3, 8, 9, 4)), tf.constant(numbers(4, 5, 2, 6))
 
-    def twice(form: Any) -> list[tf.Tensor]:
+    def twice(form: Any) -> list[Any]:
         with tf.GradientTape() as tape:
             tape.watch([inputs, kernel])
             first = values_and_gradients(form, inputs, kernel)
