@@ -13,6 +13,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from scipy.signal import correlate2d
 
+from docs.conversion_table import _interpreter as interpreter_of
 from tests.ops.checks import assert_close, values_and_gradients
 from tf_symconv import kernels, layers, ops
 from tf_symconv.ops import _winograd
@@ -158,6 +159,21 @@ def test_mirrors_that_are_convolved_so_have_gradients_that_fold() -> None:
         return tf.function(lambda x, z: values_and_gradients(convolve, x, z))(inputs, latent)
 
     assert_close(results("auto"), results("dense"), "mirror", 1e-5)
+
+
+def test_it_converts_to_litert() -> None:
+    """A convolution in groups and with dilation, which LiteRT has, if not for gradients."""
+    problem = Problem((Axis(8, 3, 1, 1, "same"), Axis(9, 5, 1, 1, "same")), 4, 6)
+    inputs, kernel = tf.constant(numbers(2, 8, 9, 4)), tf.constant(numbers(3, 5, 4, 6))
+    function = tf.function(lambda x: Winograd(problem)(x, kernel), input_signature=[tf.TensorSpec((2, 8, 9, 4))])
+    flat = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
+    interpreter = interpreter_of(flat)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    want = Dense(problem)(inputs, kernel).numpy()
+    np.testing.assert_allclose(found, want, atol=1e-5 * np.abs(want).max())
 
 
 def test_without_the_convolutions_of_onednn() -> None:
