@@ -36,11 +36,13 @@ class Kind:
         number: Reading or writing one number costs as much as so many multiplications.
         kernel_gradient: How much longer a multiplication takes in the gradient of the kernel.
         start: What an op costs before it starts, in multiplications.
+        weight: Reading a number of a kernel costs as much as so many multiplications; None: as any number.
     """
 
     number: float
     kernel_gradient: float = 1.15
     start: float = 3.5e6
+    weight: float | None = None
 
 
 #: A convolution or a pass over inputs.
@@ -109,7 +111,8 @@ class Step:
 
     def _cost(self, batch: int, multiplications: float) -> float:
         number, start = self.kind.number, self.kind.start
-        return batch * (multiplications + number * (self.read + self.written)) + number * self.kernel + start
+        weight = number if self.kind.weight is None else self.kind.weight
+        return batch * (multiplications + number * (self.read + self.written)) + weight * self.kernel + start
 
 
 def forward_cost(steps: Iterable[Step], batch: int) -> float:

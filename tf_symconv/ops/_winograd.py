@@ -38,10 +38,11 @@ _LONG = 9
 _LOT = 2**20
 #: Two lots are under way at a time.
 _AT_ONCE = 2
-#: The transform of a kernel: a product, a transposition and what the convolution itself rearranges.
-_KERNEL_PASSES = 4
-#: The convolution in groups: its inputs are still at hand. A multiplication takes longer than in one without groups.
-_PRODUCTS = Kind(20)
+#: The transform of a kernel: a product and a transposition, which reads and writes.
+_KERNEL_PASSES = 3
+#: The convolution in groups: its inputs are still at hand, but not its kernel, which it rearranges. A multiplication
+#: takes longer than in one without groups.
+_PRODUCTS = Kind(20, weight=150)
 _GROUPED = 1.2
 
 
