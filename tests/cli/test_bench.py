@@ -134,7 +134,11 @@ def test_help_names_the_profiles_and_flags(run):
         (["--dtype=float64", "--peers=x"], 1, "--peers works with float32 only. Received: --dtype=float64"),
         (["--dtype=float64", "--gpu=x"], 1, "--gpu works with float32 only. Received: --dtype=float64"),
         (["--dtype=float64", "--lower=x"], 1, "--lower works with float32 only. Received: --dtype=float64"),
-        (["--only=spectral", "--jit_compile", "--only_folded"], 1, "--only_folded leaves no case: auto computes all of them densely"),
+        (
+            ["--only=spectral", "--jit_compile", "--only_folded"],
+            1,
+            "--only_folded leaves no case: auto computes all of them densely",
+        ),
         (["--peers=/nowhere/python"], 1, "--peers must be a Python interpreter"),
         (["--gpu=/nowhere/timed.json"], 1, "/nowhere/timed.json cannot be read"),
         (["--lower=/dev/null/x"], 1, "--lower cannot be written: /dev/null/x"),

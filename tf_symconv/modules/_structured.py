@@ -127,7 +127,7 @@ class Structured(_Layer):
         """Return the layer's outputs before bias and activation."""
 
     def plan(self, input_shape: Sequence[int | None], device: str | None = None) -> ops.Plan:
-        """Return how the built layer computes inputs of a shape: densely or folded, and at what cost.
+        """Return how the built layer computes inputs of a shape, dense, folded or filtered minimally, and at what cost.
 
         Args:
             input_shape: The shape of the inputs, the batch size first; None for sizes that are not known.

@@ -116,7 +116,7 @@ def minimal_filtering(
 
     Args:
         inputs: Shape ``(batch, rows, columns, channels)``, float32 or wider, all known but the batch.
-        kernel: Shape ``(height, width, channels / groups, filters)``; 2 to 9 columns.
+        kernel: Shape ``(height, width, channels / groups, filters)``; 3 to 9 columns.
         pads: How many zeros stand before and after the rows, and before and after the columns: fewer than the kernel
             has cells there.
         groups: The number of channel groups.
