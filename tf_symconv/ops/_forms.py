@@ -14,16 +14,19 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, NARROW, Axis, fold
 from tf_symconv.ops._bilinear import folded_product
-from tf_symconv.ops._cost import PLAIN, PRODUCT, ROW_PRODUCT, STEPPING, Kind, Step, crowding, forward_cost
+from tf_symconv.ops._cost import Step, forward_cost
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._layout import known_sizes, sizes_of
+from tf_symconv.ops._processors import Op, processor
 
 #: The gradient of folded inputs comes in so many lots of examples, where each is predicted to cost ``WORTH``.
 LOTS = 4
 WORTH = 2e8
 #: How much longer a multiplication takes in a depthwise convolution.
 _DEPTHWISE = 8.0
+#: Several values of so many channels, for each output of a row, leave the first cache.
+MANY = 128
 
 
 @final
@@ -156,14 +159,14 @@ class Form(abc.ABC):
         folded = inputs // size * of.outputs(size) * self.ties[axis].reduced
         span = min(size, (LONGEST // 2) * of.stride + of.extent)
         joined = of_channels if axis == len(self.ties) - 1 and (of_channels := self.problem.channels) < NARROW else 1
-        kind = ROW_PRODUCT if axis == 1 and len(self.ties) == 2 and joined == 1 else PRODUCT
-        return Step(folded * span * joined, inputs, folded, kind)
+        op = Op.ROW_PRODUCT if axis == 1 and len(self.ties) == 2 and joined == 1 else Op.PRODUCT
+        return Step(folded * span * joined, inputs, folded, op)
 
     def _lots(self, batch: int | None) -> int:
         """Return in how many lots the gradient of the inputs comes: so many that each is worth ops of its own."""
         if not batch or not is_known(self.problem):
             return 1
-        return max(1, min(LOTS, batch, int(forward_cost(self.steps(), batch) / WORTH)))
+        return max(1, min(LOTS, batch, int(forward_cost(self.steps(), batch, processor()) / WORTH)))
 
 
 @final
@@ -190,7 +193,7 @@ class Dense(Form):
         return [convolution_step(of, of.inputs, cells, [axis.stride for axis in of.axes])]
 
 
-def convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], kind: Kind = PLAIN) -> Step:
+def convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], op: Op = Op.CONVOLUTION) -> Step:
     """Return the work of a convolution of so many inputs with a kernel of so many cells."""
     outputs = of.points * of.filters
     # Stock depthwise convolutions that step unequally compute every place.
@@ -199,7 +202,7 @@ def convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int],
         outputs * cells * of.channels // of.groups * waste,
         read,
         outputs * waste,
-        kind,
+        op,
         channels=of.channels if of.depthwise else of.channels // of.groups,
         kernel=cells * of.channels // of.groups * of.filters,
         slowness=_DEPTHWISE if of.depthwise else 1.0,
@@ -291,18 +294,16 @@ class Strided(Form):
             if self.boxes[axis]:
                 reach = (of.axes[axis].outputs(size) - 1) * of.axes[axis].stride + self.ties[axis].reduced
                 longer = numbers // size * reach
-                steps.append(Step(longer * min(size, LONGEST), numbers, longer, PRODUCT))
+                steps.append(Step(longer * min(size, LONGEST), numbers, longer, Op.PRODUCT))
             elif chosen:
                 steps.append(self._fold_step(axis, numbers))
             elif any(self.boxes) and of.axes[axis].padding != "valid":
                 steps.append(Step(0, numbers, numbers))
             numbers = steps[-1].written if steps else numbers
         cells = math.prod(ties.reduced for ties in self.ties)
-        kind = STEPPING if len(self.folded) > 1 and (self.strided or self.folded[-1]) else PLAIN
-        step = convolution_step(of, numbers, cells, self._strides(), kind)
-        if self.strided:
-            step = dataclasses.replace(step, slowness=crowding(of.channels) * step.slowness)
-        return [*steps, step]
+        op = Op.STEPPING if len(self.folded) > 1 and (self.strided or self.folded[-1]) else Op.CONVOLUTION
+        step = convolution_step(of, numbers, cells, self._strides(), op)
+        return [*steps, dataclasses.replace(step, crowded=self.strided and of.channels >= MANY)]
 
 
 def _pad(inputs: tf.Tensor, position: int, axis: Axis) -> tf.Tensor:

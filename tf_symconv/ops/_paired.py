@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap, Pairs, Ties
 from tf_symconv.ops._bilinear import assemble
-from tf_symconv.ops._cost import SUM, Step
+from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._layout import concat, reshape_examples, sizes_of
+from tf_symconv.ops._processors import Op
 from tf_symconv.ops._products import PairedSpreadToBoth, SpreadToBoth, has_products
 from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, parting, scheme
 
@@ -91,9 +92,9 @@ def _of_group_maps(
         return apply
 
     half = problem.inputs // 2
-    splitting = [Step(half * problem.channels, 2 * half, half, SUM)] * 2
+    splitting = [Step(half * problem.channels, 2 * half, half, Op.SUM)] * 2
     outputs = outputs_of(quarter)
-    adding = [Step(0, 2 * outputs, outputs, SUM)] * 2
+    adding = [Step(0, 2 * outputs, outputs, Op.SUM)] * 2
     return [
         scheme(
             f"pairs, {even.name}",
@@ -201,8 +202,8 @@ def _fours_of_group_maps(
 
     half = problem.inputs // 2
     outputs = outputs_of(problem) // 2
-    splitting_steps = [Step(half * problem.channels, 2 * half, half, SUM), Step(0, half, half)] * 2
-    adding = [Step(0, 2 * outputs, outputs, SUM)] * 2
+    splitting_steps = [Step(half * problem.channels, 2 * half, half, Op.SUM), Step(0, half, half)] * 2
+    adding = [Step(0, 2 * outputs, outputs, Op.SUM)] * 2
     every = [form for both in forms for form in both]
     return [
         scheme(
@@ -268,4 +269,4 @@ def _times(inputs: tf.Tensor, matrix: np.ndarray) -> tf.Tensor:
 def _joining(problem: Problem) -> list[Step]:
     """Return the steps that make the outputs from those of their halves."""
     outputs = outputs_of(problem)
-    return [Step(0, outputs, outputs, SUM), Step(outputs * problem.filters, outputs, outputs, SUM)]
+    return [Step(0, outputs, outputs, Op.SUM), Step(outputs * problem.filters, outputs, outputs, Op.SUM)]

@@ -9,6 +9,7 @@ from typing import Any, final
 import tensorflow as tf
 
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
+from tf_symconv.ops._processors import Processor, processor
 from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
 
@@ -19,7 +20,6 @@ MARGIN = 0.88
 _APART = 0.03
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
-_REASON = "the least predicted cost"
 
 
 def check_implementation(implementation: str) -> str:
@@ -47,7 +47,7 @@ class Plan:
         forward_cost: The predicted cost of the forward pass, as a share of the dense one's; None where a size is not
             known.
         training_cost: The same for the forward pass and both gradients.
-        reason: Why, in words.
+        reason: Why, in words, and for which kind of processor.
     """
 
     implementation: str
@@ -111,6 +111,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     # XLA takes as long for minimal filtering as for the dense convolution.
     schemes = [scheme for scheme in schemes if device == "CPU" or scheme.implementation != "winograd"]
     dense, *others = schemes
+    reason = f"the least predicted cost on a processor with {processor().title}"
     folded = [scheme for scheme in others if scheme.implementation == "folded"]
 
     def same(scheme: Scheme, reason: str) -> Choice:
@@ -138,7 +139,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
             return [_worst(scheme, dense, batches, cost) for cost in counted]
 
         best = min(trained, key=lambda scheme: sum(costs(scheme)))
-        return same(best if max(costs(best)) <= MARGIN else dense, _REASON)
+        return same(best if max(costs(best)) <= MARGIN else dense, reason)
     able = trained if len(trained) > 1 else schemes
     forward = min(able, key=lambda scheme: _worst(scheme, dense, batches, _forward))
     if _worst(forward, dense, batches, _forward) > MARGIN:
@@ -154,7 +155,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     )
     if training(inputs_gradient, kernel_gradient) > MARGIN:
         inputs_gradient = kernel_gradient = forward if forward in trained else dense
-    return Choice(dense, forward, inputs_gradient, kernel_gradient, _REASON, batches)
+    return Choice(dense, forward, inputs_gradient, kernel_gradient, reason, batches)
 
 
 def _device() -> str:
@@ -164,7 +165,7 @@ def _device() -> str:
 
 
 def _forward(scheme: Scheme, batch: int) -> float:
-    return forward_cost(scheme.steps or (), batch)
+    return forward_cost(scheme.steps or (), batch, processor())
 
 
 def _step(scheme: Scheme, batch: int) -> float:
@@ -175,12 +176,16 @@ def _worst(scheme: Scheme, dense: Scheme, batches: Sequence[int], cost: Any) -> 
     return max(cost(scheme, batch) / cost(dense, batch) for batch in batches)
 
 
-@functools.lru_cache(maxsize=4096)
 def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
     """Return the cost of a training step by these schemes."""
+    return _training_on(processor(), forward, inputs, kernel, batch)
+
+
+@functools.lru_cache(maxsize=4096)
+def _training_on(on: Processor, forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
     known = kernel is forward and forward.lots(batch) == 1  # lots are folded again
     return (
-        _forward(forward, batch)
-        + inputs_gradient_cost(inputs.steps or (), batch)
-        + kernel_gradient_cost(kernel.steps or (), batch, known=known, alone=kernel is not inputs)
+        forward_cost(forward.steps or (), batch, on)
+        + inputs_gradient_cost(inputs.steps or (), batch, on)
+        + kernel_gradient_cost(kernel.steps or (), batch, on, known=known, alone=kernel is not inputs)
     )

@@ -9,9 +9,10 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, spread
-from tf_symconv.ops._cost import PRODUCT, ROW_PRODUCT, Step, lanes
+from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room
 from tf_symconv.ops._layout import known_sizes, reshape_examples, sizes_of
+from tf_symconv.ops._processors import Op
 
 
 def has_products(problem: Problem) -> bool:
@@ -103,7 +104,7 @@ class SpreadThenFold(_Products):
         return [
             columns,
             _product_step(self, columns.written, wide),
-            Step(outputs * m * (down.size or 0), wide, outputs, PRODUCT),
+            Step(outputs * m * (down.size or 0), wide, outputs, Op.PRODUCT),
         ]
 
     def _columns_step(self) -> Step:
@@ -178,7 +179,7 @@ class PairedSpreadToBoth(SpreadToBoth):
         across = of.axes[1]
         size = across.size or 1
         folded = of.inputs // size * across.outputs(size) * across.kernel
-        return Step(folded * 2 * size, 2 * of.inputs, folded, ROW_PRODUCT)
+        return Step(folded * 2 * size, 2 * of.inputs, folded, Op.ROW_PRODUCT)
 
 
 def _product_step(form: Form, read: int, written: int) -> Step:
@@ -186,4 +187,4 @@ def _product_step(form: Form, read: int, written: int) -> Step:
     across = form.ties[1].reduced * of.channels
     products = read * of.filters if isinstance(form, FoldThenContract) else read * form.ties[0].reduced * of.filters
     kernel = form.ties[0].reduced * across * of.filters
-    return Step(products, read, written, PRODUCT, channels=across, kernel=kernel, slowness=lanes(of.filters))
+    return Step(products, read, written, Op.PRODUCT, channels=across, kernel=kernel, lanes=of.filters)

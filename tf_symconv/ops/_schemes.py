@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap
-from tf_symconv.ops._cost import SUM, Step
+from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._paired import paired_schemes
+from tf_symconv.ops._processors import Op
 from tf_symconv.ops._scheme import (
     Apply,
     Kernels,
@@ -107,7 +108,7 @@ def twin_schemes_of(
 
         return apply
 
-    more = [Step(0, 2 * outputs, outputs, SUM)] * (len(wanted) - 1) + parting(kernel_shape)
+    more = [Step(0, 2 * outputs, outputs, Op.SUM)] * (len(wanted) - 1) + parting(kernel_shape)
     if reduction not in ("sum", "mean"):
         more.append(reducing)
     for forms in zip(*(parity_forms(problem, flipped_axes, signs) for signs in wanted), strict=True):

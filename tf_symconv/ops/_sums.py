@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._bilinear import folded_product
-from tf_symconv.ops._cost import OF_COLUMN, OF_ROW, SUM, Step, lanes
+from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
 from tf_symconv.ops._layout import known_sizes, sizes_of
+from tf_symconv.ops._processors import Op
 from tf_symconv.ops._setting import compiled_by_xla
 
 
@@ -78,14 +79,16 @@ class Summed(Form):
         for axis in self.folded:
             length = of.axes[axis].size or 1
             size = size // length * of.axes[axis].outputs(length)
-        # A depthwise convolution works on whole lanes.
-        read, written = (round(numbers * lanes(of.channels)) for numbers in (of.inputs, size))
-        sums = [Step(size * window.size, read, written, SUM) for window in self.windows if window.size > 1]
+        sums = [
+            Step(size * window.size, of.inputs, size, Op.SUM, moved_lanes=of.channels)  # a depthwise convolution
+            for window in self.windows
+            if window.size > 1
+        ]
         cells = math.prod(one.size for axis, one in enumerate(self.ties) if axis not in self.folded)
-        kind = OF_COLUMN if 1 in self.folded else OF_ROW
-        each = convolution_step(of, size, cells, [axis.stride for axis in of.axes], kind)
+        op = Op.OF_COLUMN if 1 in self.folded else Op.OF_ROW
+        each = convolution_step(of, size, cells, [axis.stride for axis in of.axes], op)
         count = len(self.windows)
-        adding = [Step(0, count * each.written, each.written, SUM)] if count > 1 else []
+        adding = [Step(0, count * each.written, each.written, Op.SUM)] if count > 1 else []
         return [*sums, *[each] * count, *adding]
 
 

@@ -22,11 +22,12 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import LONGEST, matmul_along
 from tf_symconv.ops._bilinear import pull_back
-from tf_symconv.ops._cost import PLAIN, PRODUCT, Kind, Step, crowding
+from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import dense_convolution
-from tf_symconv.ops._forms import Form, Problem, Room, is_known
+from tf_symconv.ops._forms import MANY, Dense, Form, Problem, Room, is_known
 from tf_symconv.ops._layout import known_sizes, reshape_examples
 from tf_symconv.ops._order import after_kernels, in_turn, join
+from tf_symconv.ops._processors import Op
 
 #: Where the polynomials are evaluated, infinity being the last point of all: by the number of points.
 _FINITE = {8: (0, 1, -1, 2, -2, 0.5, -0.5), 10: (0, 1, -1, 2.5, -2.5, 0.4, -0.4, 1.5, -0.75)}
@@ -40,10 +41,6 @@ _LOT = 2**20
 _AT_ONCE = 2
 #: The transform of a kernel: a product and a transposition, which reads and writes.
 _KERNEL_PASSES = 3
-#: The convolution in groups: its inputs are still at hand, but not its kernel, which it rearranges. A multiplication
-#: takes longer than in one without groups.
-_PRODUCTS = Kind(20, weight=150)
-_GROUPED = 1.2
 
 
 def has_minimal_filtering(problem: Problem) -> bool:
@@ -96,15 +93,13 @@ class Winograd(Form):
         read, written = of.inputs // (columns.size or 1) * products, rows * products * of.filters
         down = of.axes[0].kernel * of.channels // of.groups
         multiplications, kernel = written * down, points * down * of.filters
-        # The gradient of the kernel costs what it costs the dense form.
-        dense = PLAIN.kernel_gradient * outputs * down * columns.kernel + PLAIN.number * (of.inputs + outputs)
-        slowness = _GROUPED * crowding(of.channels // of.groups)
-        moved = _PRODUCTS.number * (read + written)
-        kind = dataclasses.replace(_PRODUCTS, kernel_gradient=(dense - moved) / (slowness * multiplications))
+        channels = of.channels // of.groups
+        (dense,) = Dense(of).steps()
+        filtering = Step(multiplications, read, written, Op.FILTERING, channels, kernel, crowded=channels >= MANY)
         return [
-            Step(read * (columns.size or 0), of.inputs, read, PRODUCT),
-            Step(multiplications, read, written, kind, of.channels // of.groups, kernel, slowness),
-            Step(outputs * products, written, outputs, PRODUCT),
+            Step(read * (columns.size or 0), of.inputs, read, Op.PRODUCT),
+            dataclasses.replace(filtering, kernel_gradient_by=dense),
+            Step(outputs * products, written, outputs, Op.PRODUCT),
             *[Step(0, 0, 0, channels=1, kernel=kernel)] * _KERNEL_PASSES,
         ]
 
