@@ -4,6 +4,8 @@ import os
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Plans, of which tests know some, are the same on every machine.
+os.environ["SYMCONV_PROCESSOR"] = "avx512"
 # A shell starts background jobs with SIGINT ignored, and children inherit that: a command under test would not stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -26,6 +26,7 @@ __all__ = [
     "modules",
     "ops",
     "plotting",
+    "processors",
     "serving",
 ]
 

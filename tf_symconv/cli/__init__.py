@@ -75,6 +75,13 @@ def main(argv: list[str] | None = None) -> int:
         positional = command.FLAGS(["symconv", *rest])[1:]
     except flags.Error as error:
         return _fail(2, f"{_one_line(error)} (symconv {name} --help lists the flags)")
+    if os.environ.get("SYMCONV_PROCESSOR"):
+        from tf_symconv import processors
+
+        try:
+            processors.current()
+        except ValueError as error:
+            return _fail(2, _one_line(error))
     try:
         return command.run(positional)
     except CommandError as error:

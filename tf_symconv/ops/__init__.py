@@ -8,7 +8,6 @@ from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._plan import IMPLEMENTATIONS, Plan, check_implementation
 from tf_symconv.ops._positions import check_k, global_convolution, top_k_pooling
-from tf_symconv.ops._processors import planned_for
 from tf_symconv.ops._setting import constant_kernels
 from tf_symconv.ops._structured import (
     convolution,
@@ -35,7 +34,6 @@ __all__ = [
     "depthwise_convolution",
     "global_convolution",
     "plan_convolution",
-    "planned_for",
     "top_k_pooling",
     "transposed_convolution",
     "transposed_end",

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import final
 
-from tf_symconv.ops._processors import Op, Processor
+from tf_symconv.processors import Op, Processor, waste
 
 
 @final
@@ -54,7 +54,7 @@ class Step:
         """Return the cost of its gradient with respect to what it reads."""
         if not self.kernel:
             return self.forward(batch, on)
-        return self._cost(batch, on, on.rates[self.op].inputs_gradient * on.waste(self.channels))
+        return self._cost(batch, on, on.rates[self.op].inputs_gradient * waste(self.channels, on.gradient_lanes))
 
     def kernel_gradient(self, batch: int, on: Processor) -> float:
         """Return the cost of its gradient with respect to the kernel; 0 if it takes none."""
@@ -64,12 +64,12 @@ class Step:
 
     def _cost(self, batch: int, on: Processor, longer: float) -> float:
         rates = on.rates[self.op]
-        longer *= rates.multiplication * self.slowness * on.waste(self.lanes)
+        longer *= rates.multiplication * self.slowness * waste(self.lanes, on.lanes)
         if self.crowded:
             longer *= on.crowding
         if self.in_16_bits:
             longer /= on.speed_in_16_bits
-        numbers = on.waste(self.moved_lanes) * (self.read + self.written)
+        numbers = waste(self.moved_lanes, on.lanes) * (self.read + self.written)
         weight = rates.number if rates.weight is None else rates.weight
         each = self.multiplications * longer + rates.number * numbers
         return batch * each + weight * self.kernel + rates.start

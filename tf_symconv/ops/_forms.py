@@ -18,7 +18,7 @@ from tf_symconv.ops._cost import Step, forward_cost
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._layout import known_sizes, sizes_of
-from tf_symconv.ops._processors import Op, processor
+from tf_symconv.processors import Op, current
 
 #: The gradient of folded inputs comes in so many lots of examples, where each is predicted to cost ``WORTH``.
 LOTS = 4
@@ -166,7 +166,7 @@ class Form(abc.ABC):
         """Return in how many lots the gradient of the inputs comes: so many that each is worth ops of its own."""
         if not batch or not is_known(self.problem):
             return 1
-        return max(1, min(LOTS, batch, int(forward_cost(self.steps(), batch, processor()) / WORTH)))
+        return max(1, min(LOTS, batch, int(forward_cost(self.steps(), batch, current()) / WORTH)))
 
 
 @final
@@ -301,7 +301,9 @@ class Strided(Form):
                 steps.append(Step(0, numbers, numbers))
             numbers = steps[-1].written if steps else numbers
         cells = math.prod(ties.reduced for ties in self.ties)
-        op = Op.STEPPING if len(self.folded) > 1 and (self.strided or self.folded[-1]) else Op.CONVOLUTION
+        op = Op.CONVOLUTION
+        if len(self.folded) > 1 and (self.strided or self.folded[-1]):
+            op = Op.STEPPING_3D if len(self.folded) > 2 else Op.STEPPING
         step = convolution_step(of, numbers, cells, self._strides(), op)
         return [*steps, dataclasses.replace(step, crowded=self.strided and of.channels >= MANY)]
 

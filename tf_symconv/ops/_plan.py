@@ -9,9 +9,9 @@ from typing import Any, final
 import tensorflow as tf
 
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
-from tf_symconv.ops._processors import Processor, processor
 from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
+from tf_symconv.processors import Processor, current
 
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
@@ -83,7 +83,7 @@ class Choice:
         known = self.dense.steps is not None
         trio = (self.forward, self.inputs_gradient, self.kernel_gradient)
         batch = self.batches[-1]
-        plain = (self.dense,) * 3
+        plain = (self.dense, self.dense, self.dense)
         return Plan(
             self.forward.implementation,
             *(scheme.name for scheme in trio),
@@ -111,7 +111,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     # XLA takes as long for minimal filtering as for the dense convolution.
     schemes = [scheme for scheme in schemes if device == "CPU" or scheme.implementation != "winograd"]
     dense, *others = schemes
-    reason = f"the least predicted cost on a processor with {processor().title}"
+    reason = f"the least predicted cost on a processor with {current().title}"
     folded = [scheme for scheme in others if scheme.implementation == "folded"]
 
     def same(scheme: Scheme, reason: str) -> Choice:
@@ -165,7 +165,7 @@ def _device() -> str:
 
 
 def _forward(scheme: Scheme, batch: int) -> float:
-    return forward_cost(scheme.steps or (), batch, processor())
+    return forward_cost(scheme.steps or (), batch, current())
 
 
 def _step(scheme: Scheme, batch: int) -> float:
@@ -178,7 +178,7 @@ def _worst(scheme: Scheme, dense: Scheme, batches: Sequence[int], cost: Any) -> 
 
 def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
     """Return the cost of a training step by these schemes."""
-    return _training_on(processor(), forward, inputs, kernel, batch)
+    return _training_on(current(), forward, inputs, kernel, batch)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from tf_symconv.ops._bilinear import contract, spread
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room
 from tf_symconv.ops._layout import known_sizes, reshape_examples, sizes_of
-from tf_symconv.ops._processors import Op
+from tf_symconv.processors import Op
 
 
 def has_products(problem: Problem) -> bool:
@@ -185,6 +185,8 @@ class PairedSpreadToBoth(SpreadToBoth):
 def _product_step(form: Form, read: int, written: int) -> Step:
     of = form.problem
     across = form.ties[1].reduced * of.channels
-    products = read * of.filters if isinstance(form, FoldThenContract) else read * form.ties[0].reduced * of.filters
+    contracts = isinstance(form, FoldThenContract)
+    products = read * of.filters * (1 if contracts else form.ties[0].reduced)
+    op = Op.CONTRACTION if contracts else Op.SPREADING
     kernel = form.ties[0].reduced * across * of.filters
-    return Step(products, read, written, Op.PRODUCT, channels=across, kernel=kernel, lanes=of.filters)
+    return Step(products, read, written, op, channels=across, kernel=kernel, lanes=of.filters)

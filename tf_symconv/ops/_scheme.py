@@ -73,7 +73,8 @@ class Scheme:
 
     def in_16_bits(self) -> "Scheme":
         """Return the scheme with its costs for inputs of a 16-bit type."""
-        return dataclasses.replace(self, steps=self.steps and tuple(dataclasses.replace(step, in_16_bits=True) for step in self.steps))
+        steps = self.steps and tuple(dataclasses.replace(step, in_16_bits=True) for step in self.steps)
+        return dataclasses.replace(self, steps=steps)
 
     def lots(self, batch: int | None) -> int:
         """Return in how many lots the examples of a batch are taken; in a few, where its size is not known."""

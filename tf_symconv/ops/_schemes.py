@@ -14,7 +14,6 @@ from tf_symconv.kernels import KernelMap
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._paired import paired_schemes
-from tf_symconv.ops._processors import Op
 from tf_symconv.ops._scheme import (
     Apply,
     Kernels,
@@ -30,6 +29,7 @@ from tf_symconv.ops._scheme import (
     unfolded_forms,
 )
 from tf_symconv.ops._twins import reduce_twins
+from tf_symconv.processors import Op
 
 
 @functools.lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ from tf_symconv.ops._forms import Problem
 from tf_symconv.ops._layout import to_channels_first, to_channels_last
 from tf_symconv.ops._plan import Choice, Plan, check_implementation, choose
 from tf_symconv.ops._run import run
+from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._schemes import schemes_of, twin_schemes_of
 from tf_symconv.ops._setting import kernels_are_constant
 from tf_symconv.ops._transposed import dense_transposed_convolution
@@ -125,31 +126,31 @@ def plan_convolution(
         groups=groups,
         data_format=data_format,
         implementation=implementation,
-        twins=(tuple(flipped_axes), reduction) if flipped_axes else None,
+        flipped_axes=flipped_axes,
+        reduction=reduction,
         depthwise=depthwise,
         dtype=tf.as_dtype(dtype),
         device=device,
     ).plan()
 
 
-def _choose(
+def candidates(
     input_shape: Sequence[int | None],
     kernel_map: KernelMap,
     kernel_shape: Sequence[int],
     *,
     strides: Sequence[int],
-    padding: str,
+    padding: str = "valid",
     dilations: Sequence[int],
-    groups: int,
-    data_format: str,
-    implementation: str,
-    dtype: tf.DType,
-    twins: tuple[tuple[int, ...], str] | None = None,
+    groups: int = 1,
+    data_format: str = "channels_last",
+    flipped_axes: Sequence[int] = (),
+    reduction: str = "max",
     depthwise: bool = False,
-    device: str | None = None,
-) -> Choice:
-    check_implementation(implementation)
-    batch, *sizes = input_shape
+    dtype: tf.DType = tf.float32,
+) -> list[Scheme]:
+    """Return all schemes of a convolution, the dense one first; arguments are those of :func:`plan_convolution`."""
+    _, *sizes = input_shape
     spatial = sizes[:-1] if data_format == "channels_last" else sizes[1:]
     axes = tuple(
         Axis(size, int(kernel), stride, dilation, padding)
@@ -160,16 +161,30 @@ def _choose(
         problem = Problem(axes, shape[-2], shape[-2] * shape[-1], shape[-2], depthwise=True)
     else:
         problem = Problem(axes, shape[-2] * groups, shape[-1], groups)
-    if twins is None:
-        schemes = schemes_of(kernel_map, shape, problem)
+    if flipped_axes:
+        schemes = twin_schemes_of(kernel_map, shape, problem, tuple(flipped_axes), check_reduction(reduction))
     else:
-        schemes = twin_schemes_of(kernel_map, shape, problem, twins[0], check_reduction(twins[1]))
+        schemes = schemes_of(kernel_map, shape, problem)
     if dtype.size < 4:
         # Minimal filtering loses digits, of which such numbers have none to spare.
         schemes = [scheme.in_16_bits() for scheme in schemes if scheme.implementation != "winograd"]
     if kernels_are_constant():
         schemes = [scheme.for_constants() for scheme in schemes]
-    return choose(schemes, implementation, batch, device)
+    return list(schemes)
+
+
+def _choose(
+    input_shape: Sequence[int | None],
+    kernel_map: KernelMap,
+    kernel_shape: Sequence[int],
+    *,
+    implementation: str,
+    device: str | None = None,
+    **convolution: Any,
+) -> Choice:
+    check_implementation(implementation)
+    schemes = candidates(input_shape, kernel_map, kernel_shape, **convolution)
+    return choose(schemes, implementation, input_shape[0], device)
 
 
 def _run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor, data_format: str) -> tf.Tensor:
@@ -267,7 +282,6 @@ def depthwise_convolution(
         strides=strides,
         padding=padding,
         dilations=dilations,
-        groups=1,
         data_format=data_format,
         implementation=implementation,
         depthwise=True,
@@ -313,8 +327,10 @@ def twin_convolution(
         inputs. ``"concat"`` gives ``2 * filters`` channels: those of the filters, then those of their flips.
 
     Raises:
-        ValueError: If the implementation or the reduction is not known.
+        ValueError: If the implementation or the reduction is not known, or no axis is flipped.
     """
+    if not flipped_axes:
+        raise ValueError(f"flipped_axes must name one spatial axis or more. Received: flipped_axes={flipped_axes!r}")
     choice = _choose(
         inputs.shape.as_list(),
         kernel_map,
@@ -325,7 +341,8 @@ def twin_convolution(
         groups=groups,
         data_format=data_format,
         implementation=implementation,
-        twins=(tuple(flipped_axes), reduction),
+        flipped_axes=flipped_axes,
+        reduction=reduction,
         dtype=inputs.dtype,
     )
     return _run(choice, inputs, latent, data_format)

@@ -27,7 +27,7 @@ from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._forms import MANY, Dense, Form, Problem, Room, is_known
 from tf_symconv.ops._layout import known_sizes, reshape_examples
 from tf_symconv.ops._order import after_kernels, in_turn, join
-from tf_symconv.ops._processors import Op
+from tf_symconv.processors import Op
 
 #: Where the polynomials are evaluated, infinity being the last point of all: by the number of points.
 _FINITE = {8: (0, 1, -1, 2, -2, 0.5, -0.5), 10: (0, 1, -1, 2.5, -2.5, 0.4, -0.4, 1.5, -0.75)}

@@ -1,8 +1,12 @@
-"""What ops cost on the processors that were measured.
+"""The kinds of processor that ``implementation="auto"`` plans for, and what ops cost on them.
 
 The unit is the multiplication of a convolution: a step costs its multiplications, what it takes to move the numbers it
 reads and writes, and a constant for each op (a roofline model). How much arithmetic a number that moves stands for
-depends on the processor, so each kind has a table, fitted to the benchmark (``benchmarks/README.md``).
+depends on the processor, so each kind has a table, fitted to measurements (``benchmarks/README.md``).
+
+Convolutions are planned for the machine on which they are traced, as NumPy knows it: one with AVX-512, or any other,
+which counts as one with AVX2. A model that runs elsewhere can be planned for there: by :func:`planned_for`, or by the
+environment variable ``SYMCONV_PROCESSOR``. The plan changes nothing but the time, and results within rounding.
 """
 
 import contextlib
@@ -16,6 +20,8 @@ from typing import final
 
 import numpy as np
 
+__all__ = ["AVX2", "AVX512", "PROCESSORS", "VARIABLE", "Op", "Processor", "Rates", "current", "planned_for"]
+
 #: The environment variable that names the processor to plan for.
 VARIABLE = "SYMCONV_PROCESSOR"
 
@@ -26,8 +32,11 @@ class Op(enum.Enum):
 
     CONVOLUTION = "a convolution, or a pass over inputs"
     STEPPING = "a convolution that steps over folded values"
-    PRODUCT = "a matrix product"
-    ROW_PRODUCT = "a product of the rows of a picture, one at a time"
+    STEPPING_3D = "the same in volumes"
+    PRODUCT = "a product with a folding matrix"
+    ROW_PRODUCT = "the same for the rows of a picture, one at a time"
+    CONTRACTION = "a product with a kernel whose axes are all folded"
+    SPREADING = "a product with a kernel whose outputs are folded afterwards"
     SUM = "a pass over whole tensors"
     OF_ROW = "a convolution with one row of a kernel"
     OF_COLUMN = "a convolution with one column of a kernel"
@@ -64,7 +73,8 @@ class Processor:
     Args:
         name: What it is called in :data:`VARIABLE`.
         title: For people.
-        lanes: Convolution kernels work on so many channels at once.
+        lanes: Products and depthwise convolutions work on so many channels at once, ...
+        gradient_lanes: ... and gradients of convolutions with respect to the inputs on so many.
         crowding: How much longer a multiplication takes where the values of one output leave the first cache.
         speed_in_16_bits: How many times as fast it multiplies 16-bit numbers.
         rates: By op.
@@ -73,13 +83,15 @@ class Processor:
     name: str
     title: str
     lanes: int
+    gradient_lanes: int
     crowding: float
     speed_in_16_bits: float
     rates: Mapping[Op, Rates]
 
-    def waste(self, channels: int) -> float:
-        """Return how much longer it takes where so many channels do not fill the lanes; 0 stands for any that do."""
-        return -(-channels // self.lanes) * self.lanes / channels if channels else 1.0
+
+def waste(channels: int, lanes: int) -> float:
+    """Return how much longer it takes where so many channels do not fill the lanes; 0 stands for any that do."""
+    return -(-channels // lanes) * lanes / channels if channels else 1.0
 
 
 #: Two cores make 178 million multiplications of float32 in a millisecond, and move 3 million numbers. With AMX they
@@ -88,13 +100,17 @@ AVX512 = Processor(
     name="avx512",
     title="AVX-512",
     lanes=16,
+    gradient_lanes=16,
     crowding=1.1,
     speed_in_16_bits=8,
     rates={
         Op.CONVOLUTION: Rates(59),
         Op.STEPPING: Rates(59, kernel_gradient=1.35),
-        Op.PRODUCT: Rates(45, kernel_gradient=1.6),
+        Op.STEPPING_3D: Rates(59, kernel_gradient=1.35),
+        Op.PRODUCT: Rates(45),
         Op.ROW_PRODUCT: Rates(20),
+        Op.CONTRACTION: Rates(45, kernel_gradient=1.6),
+        Op.SPREADING: Rates(45, kernel_gradient=1.6),
         Op.SUM: Rates(30, start=5e6),
         Op.OF_ROW: Rates(30, start=8e6),
         Op.OF_COLUMN: Rates(30, kernel_gradient=1.7, start=8e6),
@@ -102,14 +118,42 @@ AVX512 = Processor(
         Op.FILTERING: Rates(20, multiplication=1.2, weight=150),
     },
 )
-AVX2 = dataclasses.replace(AVX512, name="avx2", title="AVX2", lanes=8)
+
+#: Two cores make 60 million multiplications in a millisecond, and move as many numbers as with AVX-512: sums are cheap,
+#: products with folding matrices are not. Gradients take longer than the convolution, where volumes are stepped over
+#: many times as long.
+AVX2 = Processor(
+    name="avx2",
+    title="AVX2",
+    lanes=16,
+    gradient_lanes=4,
+    crowding=1.1,
+    speed_in_16_bits=8,
+    rates={
+        Op.CONVOLUTION: Rates(47, inputs_gradient=1.3, kernel_gradient=1.3, start=4e6),
+        Op.STEPPING: Rates(38, multiplication=1.17, inputs_gradient=1.1, kernel_gradient=1.2, start=4e6),
+        Op.STEPPING_3D: Rates(55, inputs_gradient=14, kernel_gradient=4.5),
+        Op.PRODUCT: Rates(13, multiplication=0.2, start=5e5),
+        Op.ROW_PRODUCT: Rates(14.5, multiplication=2.2, start=3.8e6),
+        Op.CONTRACTION: Rates(64, multiplication=1.2, inputs_gradient=0.83, kernel_gradient=0.9, start=3e6),
+        Op.SPREADING: Rates(38, multiplication=1.5, inputs_gradient=0.5, kernel_gradient=0.8, start=2.4e6),
+        Op.SUM: Rates(7, multiplication=3.2, start=2e5),
+        Op.OF_ROW: Rates(32, inputs_gradient=1.1, kernel_gradient=1.2, start=5e5),
+        Op.OF_COLUMN: Rates(32, inputs_gradient=1.1, kernel_gradient=1.2, start=2e5),
+        Op.FILTERING: Rates(130, multiplication=1.3, weight=150),
+    },
+)
 PROCESSORS = {one.name: one for one in (AVX512, AVX2)}
 
 _planned_for: contextvars.ContextVar[Processor | None] = contextvars.ContextVar("planned_for", default=None)
 
 
-def processor() -> Processor:
-    """Return the processor to plan for: that of :func:`planned_for`, that of :data:`VARIABLE`, or this machine's."""
+def current() -> Processor:
+    """Return the processor to plan for: that of :func:`planned_for`, that of :data:`VARIABLE`, or this machine's.
+
+    Raises:
+        ValueError: If the environment names one that is not known.
+    """
     return _planned_for.get() or _of_environment(os.environ.get(VARIABLE, ""))
 
 
@@ -118,10 +162,15 @@ def planned_for(name: str) -> Iterator[None]:
     """Choose, for convolutions that are traced in the block, as fits a kind of processor.
 
     Args:
-        name: One of :data:`PROCESSORS`.
+        name: One of :data:`PROCESSORS`: ``"avx512"`` or ``"avx2"``.
 
     Raises:
         ValueError: If there is no such kind.
+
+    Example:
+        >>> with planned_for("avx512"):
+        ...     current().title
+        'AVX-512'
     """
     before = _planned_for.set(_named(name, "name"))
     try:
