@@ -1,4 +1,4 @@
-"""How well the cost model of ``implementation="auto"`` predicts, and the rates that fit a processor best.
+"""How well the cost model of ``implementation="auto"`` predicts, and the rates that fit a library best.
 
     python -m tf_symconv.benchmarks.costs --rows FILE [--cases mirror-v/k5/64-64/s32/b16,...] [--seconds 0.3] [--fit]
 
@@ -6,7 +6,7 @@ Every scheme by which a layer can be computed takes its turn beside the dense on
 where the layer is linear, either gradient by itself; else the whole training step. FILE keeps the ratios to the dense
 scheme as they come, and the same command goes on where it was stopped. Shown are ratios beside predictions, and the
 mean error of the prediction. With ``--fit``, rates are fitted to all ratios in FILE (least squares on logarithms, as
-far as they differ from those in use) and printed as Python, to be written into ``tf_symconv/processors.py``; the
+far as they differ from those in use) and printed as Python, to be written into ``tf_symconv/libraries.py``; the
 predictions shown are theirs. Fitting needs no quiet machine, measuring does.
 """
 
@@ -30,13 +30,13 @@ from tf_symconv.benchmarks._cases import Case, grid
 from tf_symconv.benchmarks._store import machine
 from tf_symconv.benchmarks._subjects import structured_layer
 from tf_symconv.benchmarks._timing import Patience, interleave, ratio
+from tf_symconv.libraries import Library, Op, Rates, current
 from tf_symconv.ops._cost import Step, forward_cost, inputs_gradient_cost, kernel_gradient_cost
 from tf_symconv.ops._order import after
 from tf_symconv.ops._plan import MARGIN, Choice
 from tf_symconv.ops._run import run
 from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._structured import candidates
-from tf_symconv.processors import Op, Processor, Rates, current
 
 PARTS = ("forward", "inputs", "kernel", "step")
 #: A scheme whose forward pass takes so many times as long as the dense one's is not measured further.
@@ -135,11 +135,11 @@ class Comparison:
     steps: Sequence[Step]
     dense: Sequence[Step]
 
-    def predicted(self, on: Processor) -> float:
+    def predicted(self, on: Library) -> float:
         """Return the predicted ratio."""
         return self._cost(self.steps, on) / self._cost(self.dense, on)
 
-    def _cost(self, steps: Sequence[Step], on: Processor) -> float:
+    def _cost(self, steps: Sequence[Step], on: Library) -> float:
         batch, part = self.row["case"]["batch"], self.row["part"]
         costs = {
             "forward": lambda: forward_cost(steps, batch, on),
@@ -163,12 +163,12 @@ def comparisons(rows: Sequence[dict[str, Any]]) -> list[Comparison]:
     return found
 
 
-def error(some: Sequence[Comparison], on: Processor) -> float:
+def error(some: Sequence[Comparison], on: Library) -> float:
     """Return the mean factor by which predictions are wrong, less one."""
     return math.exp(np.mean([abs(math.log(one.predicted(on) / one.row["ratio"])) for one in some])) - 1
 
 
-def outcomes(some: Sequence[Comparison], on: Processor) -> list[tuple[float, float]]:
+def outcomes(some: Sequence[Comparison], on: Library) -> list[tuple[float, float]]:
     """Return, for each part of a case, the ratio of the scheme that the model chooses and that of the fastest one."""
     found = []
     for _, group in itertools.groupby(some, lambda one: (one.row["case"], one.row["part"])):
@@ -179,8 +179,8 @@ def outcomes(some: Sequence[Comparison], on: Processor) -> list[tuple[float, flo
     return found
 
 
-def fitted(some: Sequence[Comparison], start: Processor) -> Processor:
-    """Return the processor whose predictions are nearest, its rates no further from the present ones than pays."""
+def fitted(some: Sequence[Comparison], start: Library) -> Library:
+    """Return the library whose predictions are nearest, its rates no further from the present ones than pays."""
     from scipy.optimize import least_squares
 
     used = {step.op for one in some for step in (*one.steps, *one.dense)}
@@ -192,7 +192,7 @@ def fitted(some: Sequence[Comparison], start: Processor) -> Processor:
     # What is far from paying need not be known well.
     weights = 1 / np.maximum(np.exp(measured), 1)
 
-    def of(values: np.ndarray) -> Processor:
+    def of(values: np.ndarray) -> Library:
         rates = {op: dataclasses.asdict(start.rates[op]) for op in Op}
         for (op, name), value in zip(names, values, strict=True):
             rates[op][name] = math.exp(value)
@@ -234,11 +234,11 @@ def main() -> int:
         row, case = one.row, Case(**one.row["case"])
         print(f"{case.key:42s} {row['part']:8s}{row['scheme']:36s}{row['ratio']:7.2f}{one.predicted(on):7.2f}")
     print(f"\n{len(some)} predictions for {current().title}")
-    for title, processor in {"rates in use": current(), "fitted rates": on}.items():
-        pairs = np.array(outcomes(some, processor))
+    for title, library in {"rates in use": current(), "fitted rates": on}.items():
+        pairs = np.array(outcomes(some, library))
         chosen, best = np.exp(np.log(pairs).mean(0))
         print(
-            f"{title}: mean error {error(some, processor):.0%}; what is chosen takes {chosen:.3f} of dense on average, "
+            f"{title}: mean error {error(some, library):.0%}; what is chosen takes {chosen:.3f} of dense on average, "
             f"{pairs[:, 0].max():.2f} at most; the fastest {best:.3f}"
         )
         if not flags.fit:

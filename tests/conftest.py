@@ -5,7 +5,7 @@ import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Plans, of which tests know some, are the same on every machine.
-os.environ["SYMCONV_PROCESSOR"] = "avx512"
+os.environ["SYMCONV_LIBRARY"] = "onednn"
 # A shell starts background jobs with SIGINT ignored, and children inherit that: a command under test would not stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,11 +22,11 @@ __all__ = [
     "initializers",
     "kernels",
     "layers",
+    "libraries",
     "models",
     "modules",
     "ops",
     "plotting",
-    "processors",
     "serving",
 ]
 

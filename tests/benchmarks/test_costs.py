@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_symconv.benchmarks import costs
 from tf_symconv.benchmarks._cases import Case
-from tf_symconv.processors import AVX512, Op
+from tf_symconv.libraries import ONEDNN, Op
 
 LINEAR = Case("mirror-hv", 3, 4, 4, 8, 2, "training")
 TWINS = Case("twin-max", 3, 4, 4, 8, 2, "training")
@@ -36,7 +36,7 @@ def test_the_parts_of_a_step_are_the_same_by_every_scheme(case: Case) -> None:
 
 
 def rows_of(case: Case, on: Any) -> list[dict[str, Any]]:
-    """Return what would be measured on a processor of which the model is true."""
+    """Return what would be measured with a library of which the model is true."""
     _, schemes = costs.schemes_of(case)
     rows = []
     for part, scheme in itertools.product(costs.PARTS[:3], schemes[1:]):
@@ -48,19 +48,19 @@ def rows_of(case: Case, on: Any) -> list[dict[str, Any]]:
 
 def test_a_fit_finds_the_rates_behind_the_ratios() -> None:
     other = {
-        **AVX512.rates,
-        Op.CONVOLUTION: dataclasses.replace(AVX512.rates[Op.CONVOLUTION], number=20.0, inputs_gradient=1.8),
-        Op.SUM: dataclasses.replace(AVX512.rates[Op.SUM], number=10.0),
+        **ONEDNN.rates,
+        Op.CONVOLUTION: dataclasses.replace(ONEDNN.rates[Op.CONVOLUTION], number=20.0, inputs_gradient=1.8),
+        Op.SUM: dataclasses.replace(ONEDNN.rates[Op.SUM], number=10.0),
     }
-    hidden = dataclasses.replace(AVX512, rates=other)
+    hidden = dataclasses.replace(ONEDNN, rates=other)
     cases = [Case("mirror-v", k, c, c, 32, 8, "training") for k, c in ((3, 64), (5, 32), (5, 64), (7, 64))]
     some = costs.comparisons([row for case in cases for row in rows_of(case, hidden)])
-    before = costs.error(some, AVX512)
-    found = costs.fitted(some, AVX512)
+    before = costs.error(some, ONEDNN)
+    found = costs.fitted(some, ONEDNN)
     assert before > 0.15
     assert costs.error(some, found) < before / 4
     assert found.rates[Op.CONVOLUTION].inputs_gradient == pytest.approx(1.8, rel=0.15)
-    assert found.rates[Op.PRODUCT].weight == AVX512.rates[Op.PRODUCT].weight
+    assert found.rates[Op.PRODUCT].weight == ONEDNN.rates[Op.PRODUCT].weight
 
 
 def test_what_was_measured_is_kept_and_shown(
@@ -76,7 +76,7 @@ def test_what_was_measured_is_kept_and_shown(
     assert all(row["ratio"] > 0 for row in rows)
     output = capsys.readouterr()
     assert "measured twin-max/k3/4-4/s8/b2" in output.err
-    assert "predictions for AVX-512" in output.out
+    assert "predictions for oneDNN" in output.out
     assert costs.main() == 0
     assert file.read_text() == kept  # nothing is measured twice
     assert "measured" not in capsys.readouterr().err

@@ -75,11 +75,11 @@ def main(argv: list[str] | None = None) -> int:
         positional = command.FLAGS(["symconv", *rest])[1:]
     except flags.Error as error:
         return _fail(2, f"{_one_line(error)} (symconv {name} --help lists the flags)")
-    if os.environ.get("SYMCONV_PROCESSOR"):
-        from tf_symconv import processors
+    if os.environ.get("SYMCONV_LIBRARY"):
+        from tf_symconv import libraries
 
         try:
-            processors.current()
+            libraries.current()
         except ValueError as error:
             return _fail(2, _one_line(error))
     try:

@@ -1,10 +1,13 @@
-"""What a form costs: its steps, at the rates of a processor."""
+"""What a form costs: its steps, at the rates of a library."""
 
 import dataclasses
 from collections.abc import Iterable
 from typing import final
 
-from tf_symconv.processors import Op, Processor, waste
+from tf_symconv.libraries import Library, Op, waste
+
+#: Fewer channels than these take a convolution as long.
+_FEW = 8
 
 
 @final
@@ -19,12 +22,13 @@ class Step:
         op: What it is like.
         channels: The input channels of a product with a kernel, 0 for one with a folding matrix.
         kernel: The number of entries of the kernel it takes, 0 for none.
-        lanes: So many multiplications are made at once, 0 where that fills the lanes of any processor.
-        moved_lanes: So many numbers are moved at once, 0 where that fills the lanes of any processor.
+        lanes: So many multiplications are made at once, 0 where that fills the lanes of a processor.
+        moved_lanes: So many numbers are moved at once, 0 where that fills the lanes of a processor.
         crowded: Whether the values that one output is made of are too many for the first cache.
         slowness: How much longer one of its multiplications takes than one of the op.
         in_16_bits: Whether its numbers have 16 bits. Processors may multiply those much faster; they move them no
             faster, since TensorFlow widens and rounds them on the way.
+        channels_are_examples: Whether its gradient with respect to the kernel takes examples for channels.
         kernel_gradient_by: The step whose gradient with respect to the kernel stands for its own.
     """
 
@@ -39,6 +43,7 @@ class Step:
     crowded: bool = False
     slowness: float = 1.0
     in_16_bits: bool = False
+    channels_are_examples: bool = False
     kernel_gradient_by: "Step | None" = None
 
     @property
@@ -46,52 +51,55 @@ class Step:
         """Whether it reads and writes nothing but kernels."""
         return self.kernel > 0 and self.written == 0
 
-    def forward(self, batch: int, on: Processor) -> float:
-        """Return the cost of the step on a processor."""
-        return self._cost(batch, on, 1.0)
+    def forward(self, batch: int, by: Library) -> float:
+        """Return the cost of the step with a library."""
+        return self._cost(batch, by, 1.0)
 
-    def backward(self, batch: int, on: Processor) -> float:
+    def backward(self, batch: int, by: Library) -> float:
         """Return the cost of its gradient with respect to what it reads."""
         if not self.kernel:
-            return self.forward(batch, on)
-        return self._cost(batch, on, on.rates[self.op].inputs_gradient * waste(self.channels, on.gradient_lanes))
+            return self.forward(batch, by)
+        return self._cost(batch, by, by.rates[self.op].inputs_gradient * waste(self.channels, by.gradient_lanes))
 
-    def kernel_gradient(self, batch: int, on: Processor) -> float:
+    def kernel_gradient(self, batch: int, by: Library) -> float:
         """Return the cost of its gradient with respect to the kernel; 0 if it takes none."""
         if self.kernel_gradient_by is not None:
-            return self.kernel_gradient_by.kernel_gradient(batch, on)
-        return self._cost(batch, on, on.rates[self.op].kernel_gradient) if self.kernel else 0.0
+            return self.kernel_gradient_by.kernel_gradient(batch, by)
+        if not self.kernel:
+            return 0.0
+        few = waste(batch, _FEW) if self.channels_are_examples else 1.0
+        return self._cost(batch, by, by.rates[self.op].kernel_gradient * few)
 
-    def _cost(self, batch: int, on: Processor, longer: float) -> float:
-        rates = on.rates[self.op]
-        longer *= rates.multiplication * self.slowness * waste(self.lanes, on.lanes)
+    def _cost(self, batch: int, by: Library, longer: float) -> float:
+        rates = by.rates[self.op]
+        longer *= rates.multiplication * self.slowness * waste(self.lanes, by.lanes)
         if self.crowded:
-            longer *= on.crowding
+            longer *= by.crowding
         if self.in_16_bits:
-            longer /= on.speed_in_16_bits
-        numbers = waste(self.moved_lanes, on.lanes) * (self.read + self.written)
+            longer /= by.speed_in_16_bits
+        numbers = waste(self.moved_lanes, by.lanes) * (self.read + self.written)
         weight = rates.number if rates.weight is None else rates.weight
         each = self.multiplications * longer + rates.number * numbers
         return batch * each + weight * self.kernel + rates.start
 
 
-def forward_cost(steps: Iterable[Step], batch: int, on: Processor) -> float:
-    """Return the cost of computing the steps on a processor."""
-    return sum(step.forward(batch, on) for step in steps)
+def forward_cost(steps: Iterable[Step], batch: int, by: Library) -> float:
+    """Return the cost of computing the steps with a library."""
+    return sum(step.forward(batch, by) for step in steps)
 
 
-def inputs_gradient_cost(steps: Iterable[Step], batch: int, on: Processor) -> float:
+def inputs_gradient_cost(steps: Iterable[Step], batch: int, by: Library) -> float:
     """Return the cost of the gradient with respect to the inputs."""
-    return sum(step.backward(batch, on) for step in steps)
+    return sum(step.backward(batch, by) for step in steps)
 
 
-def kernel_gradient_cost(steps: Iterable[Step], batch: int, on: Processor, *, known: bool, alone: bool) -> float:
+def kernel_gradient_cost(steps: Iterable[Step], batch: int, by: Library, *, known: bool, alone: bool) -> float:
     """Return the cost of the gradient of the kernel.
 
     Args:
         steps: Those of the scheme that computes it.
         batch: The number of examples.
-        on: The processor.
+        by: The library.
         known: Whether the forward pass made the folded inputs.
         alone: Whether no gradient of the inputs goes back through what is done to the products.
     """
@@ -100,4 +108,4 @@ def kernel_gradient_cost(steps: Iterable[Step], batch: int, on: Processor, *, kn
     folding = [] if known else steps[:first]
     # What is added up takes the gradient of the sum as it is.
     back = [step for step in steps[first:] if not step.kernel and step.multiplications] if alone else []
-    return sum(step.kernel_gradient(batch, on) for step in steps) + forward_cost([*folding, *back], batch, on)
+    return sum(step.kernel_gradient(batch, by) for step in steps) + forward_cost([*folding, *back], batch, by)

@@ -12,13 +12,13 @@ from typing import final
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.libraries import Op, current
 from tf_symconv.ops._axes import LONGEST, NARROW, Axis, fold
 from tf_symconv.ops._bilinear import folded_product
 from tf_symconv.ops._cost import Step, forward_cost
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._layout import known_sizes, sizes_of
-from tf_symconv.processors import Op, current
 
 #: The gradient of folded inputs comes in so many lots of examples, where each is predicted to cost ``WORTH``.
 LOTS = 4

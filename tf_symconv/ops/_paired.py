@@ -13,13 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap, Pairs, Ties
+from tf_symconv.libraries import Op
 from tf_symconv.ops._bilinear import assemble
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._layout import concat, reshape_examples, sizes_of
 from tf_symconv.ops._products import PairedSpreadToBoth, SpreadToBoth, has_products
 from tf_symconv.ops._scheme import Apply, Kernels, Scheme, outputs_of, parity_forms, parity_part, parting, scheme
-from tf_symconv.processors import Op
 
 
 def paired_schemes(kernel_map: KernelMap, kernel_shape: tuple[int, ...], problem: Problem) -> list[Scheme]:

@@ -8,10 +8,10 @@ from typing import Any, final
 
 import tensorflow as tf
 
+from tf_symconv.libraries import Library, current
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
 from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
-from tf_symconv.processors import Processor, current
 
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
@@ -47,7 +47,7 @@ class Plan:
         forward_cost: The predicted cost of the forward pass, as a share of the dense one's; None where a size is not
             known.
         training_cost: The same for the forward pass and both gradients.
-        reason: Why, in words, and for which kind of processor.
+        reason: Why, in words, and for which library.
     """
 
     implementation: str
@@ -111,7 +111,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     # XLA takes as long for minimal filtering as for the dense convolution.
     schemes = [scheme for scheme in schemes if device == "CPU" or scheme.implementation != "winograd"]
     dense, *others = schemes
-    reason = f"the least predicted cost on a processor with {current().title}"
+    reason = f"the least predicted cost with {current().title}"
     folded = [scheme for scheme in others if scheme.implementation == "folded"]
 
     def same(scheme: Scheme, reason: str) -> Choice:
@@ -154,7 +154,8 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
         key=lambda pair: training(*pair) * (1 + _APART * len({forward, *pair})),
     )
     if training(inputs_gradient, kernel_gradient) > MARGIN:
-        inputs_gradient = kernel_gradient = forward if forward in trained else dense
+        shared = forward in trained and training(forward, forward) <= 1
+        inputs_gradient = kernel_gradient = forward if shared else dense
     return Choice(dense, forward, inputs_gradient, kernel_gradient, reason, batches)
 
 
@@ -182,7 +183,7 @@ def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> fl
 
 
 @functools.lru_cache(maxsize=4096)
-def _training_on(on: Processor, forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
+def _training_on(on: Library, forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
     known = kernel is forward and forward.lots(batch) == 1  # lots are folded again
     return (
         forward_cost(forward.steps or (), batch, on)

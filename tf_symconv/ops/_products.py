@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.libraries import Op
 from tf_symconv.ops._axes import LONGEST, folding_matrix, matmul_along
 from tf_symconv.ops._bilinear import contract, spread
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem, Room
 from tf_symconv.ops._layout import known_sizes, reshape_examples, sizes_of
-from tf_symconv.processors import Op
 
 
 def has_products(problem: Problem) -> bool:

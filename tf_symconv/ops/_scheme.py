@@ -9,6 +9,7 @@ from typing import final
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.ops._convolved import Convolved, has_convolved_gradients
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Dense, Form, Problem, Room, Strided, is_known
 from tf_symconv.ops._layout import known_sizes
@@ -115,7 +116,12 @@ def outputs_of(problem: Problem) -> int:
 
 def unfolded_forms(problem: Problem) -> list[Form]:
     """Return the forms of a convolution with a full kernel, the dense one first."""
-    return [Dense(problem), Winograd(problem)] if has_minimal_filtering(problem) else [Dense(problem)]
+    forms: list[Form] = [Dense(problem)]
+    if has_convolved_gradients(problem):
+        forms.append(Convolved(problem))
+    if has_minimal_filtering(problem):
+        forms.append(Winograd(problem))
+    return forms
 
 
 def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:

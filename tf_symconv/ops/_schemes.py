@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap
+from tf_symconv.libraries import Op
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Form, Problem
 from tf_symconv.ops._paired import paired_schemes
@@ -29,7 +30,6 @@ from tf_symconv.ops._scheme import (
     unfolded_forms,
 )
 from tf_symconv.ops._twins import reduce_twins
-from tf_symconv.processors import Op
 
 
 @functools.lru_cache(maxsize=1024)

@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.libraries import Op
 from tf_symconv.ops._bilinear import folded_product
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
 from tf_symconv.ops._layout import known_sizes, sizes_of
 from tf_symconv.ops._setting import compiled_by_xla
-from tf_symconv.processors import Op
 
 
 def has_sums(problem: Problem, folded: Sequence[int]) -> bool:

@@ -13,21 +13,20 @@ those of the dense convolution are 1e-6 to 2e-6 off.
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import Any, cast, final
 
 import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.libraries import Op
 from tf_symconv.ops._axes import LONGEST, matmul_along
 from tf_symconv.ops._bilinear import pull_back
+from tf_symconv.ops._convolved import Pads, dense_with_pads, half_turned, pads_back, pads_of
 from tf_symconv.ops._cost import Step
-from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._forms import MANY, Dense, Form, Problem, Room, is_known
 from tf_symconv.ops._layout import known_sizes, reshape_examples
 from tf_symconv.ops._order import after_kernels, in_turn, join
-from tf_symconv.processors import Op
 
 #: Where the polynomials are evaluated, infinity being the last point of all: by the number of points.
 _FINITE = {8: (0, 1, -1, 2, -2, 0.5, -0.5), 10: (0, 1, -1, 2.5, -2.5, 0.4, -0.4, 1.5, -0.75)}
@@ -78,11 +77,7 @@ class Winograd(Form):
         return f"winograd F({self.tile}, {self.problem.axes[1].kernel})"
 
     def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        pads = []
-        for axis in self.problem.axes:
-            before = axis.before(axis.size)
-            pads.append((before, axis.outputs(axis.size) - 1 + axis.kernel - before - (axis.size or 0)))
-        return minimal_filtering(inputs, kernel, pads, self.problem.groups)
+        return minimal_filtering(inputs, kernel, pads_of(self.problem), self.problem.groups)
 
     def steps(self) -> list[Step]:
         of = self.problem
@@ -104,9 +99,7 @@ class Winograd(Form):
         ]
 
 
-def minimal_filtering(
-    inputs: tf.Tensor, kernel: tf.Tensor, pads: Sequence[tuple[int, int]], groups: int = 1
-) -> tf.Tensor:
+def minimal_filtering(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: int = 1) -> tf.Tensor:
     """Convolve pictures by minimal filtering along their columns.
 
     Args:
@@ -119,18 +112,14 @@ def minimal_filtering(
     Returns:
         Shape ``(batch, new rows, new columns, filters)``.
     """
-    height, width, _, _ = known_sizes(kernel)
+    width = known_sizes(kernel)[1]
 
     @tf.custom_gradient
     def run(inputs: tf.Tensor, kernel: tf.Tensor) -> Any:
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            (of_kernel,) = pull_back(lambda kernel: _dense(inputs, kernel, pads, groups), [kernel], dy)
-            back = [
-                (size - 1 - before, size - 1 - after)
-                for size, (before, after) in zip((height, width), pads, strict=True)
-            ]
+            (of_kernel,) = pull_back(lambda kernel: dense_with_pads(inputs, kernel, pads, groups), [kernel], dy)
             dy = after_kernels(dy, of_kernel)
-            return minimal_filtering(dy, _transposed(kernel, groups), back, groups), of_kernel
+            return minimal_filtering(dy, half_turned(kernel, groups), pads_back(kernel, pads), groups), of_kernel
 
         taps = _taps(kernel)
         count = _lots(inputs, kernel)
@@ -160,7 +149,7 @@ def _lots(inputs: tf.Tensor, kernel: tf.Tensor) -> int:
     return -(-batch // max(1, _LOT // moved))
 
 
-def _filtered(inputs: tf.Tensor, taps: tf.Tensor, width: int, pads: Sequence[tuple[int, int]]) -> tf.Tensor:
+def _filtered(inputs: tf.Tensor, taps: tf.Tensor, width: int, pads: Pads) -> tf.Tensor:
     """Return the convolution of inputs with a kernel of so many columns that is transformed already."""
     _, rows, columns, channels = known_sizes(inputs)
     (above, below), (before, after) = pads
@@ -194,29 +183,6 @@ def _taps(kernel: tf.Tensor) -> tf.Tensor:
     values = tf.matmul(tf.constant(of_kernel, kernel.dtype), tf.reshape(kernel, [height, width, channels * filters]))
     values = tf.reshape(values, [height, len(of_kernel), channels, filters])
     return tf.reshape(tf.transpose(values, [0, 2, 1, 3]), [1, height, channels, -1])
-
-
-def _transposed(kernel: tf.Tensor, groups: int) -> tf.Tensor:
-    """Return the kernel that takes the outputs of a convolution back to its inputs."""
-    height, width, channels, filters = known_sizes(kernel)
-    split = tf.reshape(tf.reverse(kernel, [0, 1]), [height, width, channels, groups, filters // groups])
-    return tf.reshape(tf.transpose(split, [0, 1, 4, 3, 2]), [height, width, filters // groups, groups * channels])
-
-
-def _dense(inputs: tf.Tensor, kernel: tf.Tensor, pads: Sequence[tuple[int, int]], groups: int) -> tf.Tensor:
-    height, width, _, _ = known_sizes(kernel)
-    same = all(pad == ((size - 1) // 2, size // 2) for pad, size in zip(pads, (height, width), strict=True))
-    if not same:
-        inputs = tf.pad(inputs, [[0, 0], *(list(pad) for pad in pads), [0, 0]])
-    return dense_convolution(
-        inputs,
-        kernel,
-        strides=(1, 1),
-        padding="same" if same else "valid",
-        dilations=(1, 1),
-        groups=groups,
-        data_format="channels_last",
-    )
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,12 +1,14 @@
-"""The kinds of processor that ``implementation="auto"`` plans for, and what ops cost on them.
+"""The libraries by which TensorFlow convolves on a CPU, and what ops cost with them.
 
-The unit is the multiplication of a convolution: a step costs its multiplications, what it takes to move the numbers it
-reads and writes, and a constant for each op (a roofline model). How much arithmetic a number that moves stands for
-depends on the processor, so each kind has a table, fitted to measurements (``benchmarks/README.md``).
+TensorFlow convolves with oneDNN on processors made for it (AVX512_VNNI, AMX, ...) and where ``TF_ENABLE_ONEDNN_OPTS=1``
+is in the environment, else with Eigen. What is fast with one is slow with the other, so ``implementation="auto"`` plans
+by a table for each, fitted to measurements (``benchmarks/README.md``). The unit is the multiplication of a convolution:
+a step costs its multiplications, what it takes to move the numbers it reads and writes, and a constant for each op (a
+roofline model).
 
-Convolutions are planned for the machine on which they are traced, as NumPy knows it: one with AVX-512, or any other,
-which counts as one with AVX2. A model that runs elsewhere can be planned for there: by :func:`planned_for`, or by the
-environment variable ``SYMCONV_PROCESSOR``. The plan changes nothing but the time, and results within rounding.
+Convolutions are planned for the library of the process that traces them. A model that runs elsewhere can be planned for
+there: by :func:`planned_for`, or by the environment variable ``SYMCONV_LIBRARY``. The plan changes nothing but the
+time, and results within rounding.
 """
 
 import contextlib
@@ -14,16 +16,15 @@ import contextvars
 import dataclasses
 import enum
 import functools
+import importlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import final
 
-import numpy as np
+__all__ = ["EIGEN", "LIBRARIES", "ONEDNN", "VARIABLE", "Library", "Op", "Rates", "current", "planned_for", "waste"]
 
-__all__ = ["AVX2", "AVX512", "PROCESSORS", "VARIABLE", "Op", "Processor", "Rates", "current", "planned_for"]
-
-#: The environment variable that names the processor to plan for.
-VARIABLE = "SYMCONV_PROCESSOR"
+#: The environment variable that names the library to plan for.
+VARIABLE = "SYMCONV_LIBRARY"
 
 
 @final
@@ -31,6 +32,7 @@ class Op(enum.Enum):
     """What an op is like."""
 
     CONVOLUTION = "a convolution, or a pass over inputs"
+    CONVOLVED = "a convolution whose gradients are convolutions"
     STEPPING = "a convolution that steps over folded values"
     STEPPING_3D = "the same in volumes"
     PRODUCT = "a product with a folding matrix"
@@ -67,8 +69,8 @@ class Rates:
 
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
-class Processor:
-    """A kind of processor.
+class Library:
+    """A library of convolutions.
 
     Args:
         name: What it is called in :data:`VARIABLE`.
@@ -94,17 +96,18 @@ def waste(channels: int, lanes: int) -> float:
     return -(-channels // lanes) * lanes / channels if channels else 1.0
 
 
-#: Two cores make 178 million multiplications of float32 in a millisecond, and move 3 million numbers. With AMX they
-#: multiply bfloat16 in tiles.
-AVX512 = Processor(
-    name="avx512",
-    title="AVX-512",
+#: Measured on two cores with AVX-512, which make 178 million multiplications of float32 in a millisecond and move 3
+#: million numbers. With AMX they multiply bfloat16 in tiles.
+ONEDNN = Library(
+    name="onednn",
+    title="oneDNN",
     lanes=16,
     gradient_lanes=16,
     crowding=1.1,
     speed_in_16_bits=8,
     rates={
         Op.CONVOLUTION: Rates(59),
+        Op.CONVOLVED: Rates(59),
         Op.STEPPING: Rates(59, kernel_gradient=1.35),
         Op.STEPPING_3D: Rates(59, kernel_gradient=1.35),
         Op.PRODUCT: Rates(45),
@@ -119,18 +122,19 @@ AVX512 = Processor(
     },
 )
 
-#: Two cores make 60 million multiplications in a millisecond, and move as many numbers as with AVX-512: sums are cheap,
-#: products with folding matrices are not. Gradients take longer than the convolution, where volumes are stepped over
-#: many times as long.
-AVX2 = Processor(
-    name="avx2",
-    title="AVX2",
+#: Measured on two cores with AVX2, which make 60 million multiplications in a millisecond and move as many numbers as
+#: above: sums are cheap, products with folding matrices are not. Gradients take longer than the convolution; where
+#: volumes are stepped over, many times as long.
+EIGEN = Library(
+    name="eigen",
+    title="Eigen",
     lanes=16,
     gradient_lanes=4,
     crowding=1.1,
     speed_in_16_bits=8,
     rates={
         Op.CONVOLUTION: Rates(47, inputs_gradient=1.3, kernel_gradient=1.3, start=4e6),
+        Op.CONVOLVED: Rates(47, kernel_gradient=1.05, start=4e6),
         Op.STEPPING: Rates(38, multiplication=1.17, inputs_gradient=1.1, kernel_gradient=1.2, start=4e6),
         Op.STEPPING_3D: Rates(55, inputs_gradient=14, kernel_gradient=4.5),
         Op.PRODUCT: Rates(13, multiplication=0.2, start=5e5),
@@ -143,13 +147,13 @@ AVX2 = Processor(
         Op.FILTERING: Rates(130, multiplication=1.3, weight=150),
     },
 )
-PROCESSORS = {one.name: one for one in (AVX512, AVX2)}
+LIBRARIES = {one.name: one for one in (ONEDNN, EIGEN)}
 
-_planned_for: contextvars.ContextVar[Processor | None] = contextvars.ContextVar("planned_for", default=None)
+_planned_for: contextvars.ContextVar[Library | None] = contextvars.ContextVar("planned_for", default=None)
 
 
-def current() -> Processor:
-    """Return the processor to plan for: that of :func:`planned_for`, that of :data:`VARIABLE`, or this machine's.
+def current() -> Library:
+    """Return the library to plan for: that of :func:`planned_for`, that of :data:`VARIABLE`, or TensorFlow's here.
 
     Raises:
         ValueError: If the environment names one that is not known.
@@ -159,18 +163,18 @@ def current() -> Processor:
 
 @contextlib.contextmanager
 def planned_for(name: str) -> Iterator[None]:
-    """Choose, for convolutions that are traced in the block, as fits a kind of processor.
+    """Choose, for convolutions that are traced in the block, as fits a library.
 
     Args:
-        name: One of :data:`PROCESSORS`: ``"avx512"`` or ``"avx2"``.
+        name: One of :data:`LIBRARIES`: ``"onednn"`` or ``"eigen"``.
 
     Raises:
-        ValueError: If there is no such kind.
+        ValueError: If there is no such library.
 
     Example:
-        >>> with planned_for("avx512"):
+        >>> with planned_for("eigen"):
         ...     current().title
-        'AVX-512'
+        'Eigen'
     """
     before = _planned_for.set(_named(name, "name"))
     try:
@@ -179,20 +183,21 @@ def planned_for(name: str) -> Iterator[None]:
         _planned_for.reset(before)
 
 
-def _named(name: str, argument: str) -> Processor:
-    if name not in PROCESSORS:
-        raise ValueError(f"{argument} must be one of {', '.join(PROCESSORS)}. Received: {argument}={name!r}")
-    return PROCESSORS[name]
+def _named(name: str, argument: str) -> Library:
+    if name not in LIBRARIES:
+        raise ValueError(f"{argument} must be one of {', '.join(LIBRARIES)}. Received: {argument}={name!r}")
+    return LIBRARIES[name]
 
 
-@functools.lru_cache(maxsize=8)
-def _of_environment(name: str) -> Processor:
-    return _named(name, VARIABLE) if name else _of_this_machine()
+def _of_environment(name: str) -> Library:
+    return _named(name, VARIABLE) if name else _of_this_process()
 
 
-def _of_this_machine() -> Processor:
-    """Return the nearest of the processors that were measured."""
-    found = np.show_config(mode="dicts") or {}
-    extensions = found.get("SIMD Extensions", {})
-    names = {*extensions.get("baseline", ()), *extensions.get("found", ())}
-    return AVX512 if names & {"AVX512F", "X86_V4"} else AVX2
+@functools.lru_cache(maxsize=1)
+def _of_this_process() -> Library:
+    """Return the library with which TensorFlow convolves here, as it knows itself; where it does not tell, oneDNN."""
+    try:
+        enabled = importlib.import_module("tensorflow.python.util._pywrap_util_port").IsMklEnabled()
+    except (ImportError, AttributeError):
+        return ONEDNN
+    return ONEDNN if enabled else EIGEN

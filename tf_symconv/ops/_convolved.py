@@ -1,0 +1,136 @@
+"""The dense convolution of pictures, with gradients that are convolutions themselves.
+
+The gradient with respect to the inputs is the convolution of ``dy`` with the kernel turned by a half turn, its channels
+and filters exchanged. That with respect to the kernel is the convolution of the inputs with ``dy``, where examples and
+channels change places: what is added up is a product for each example and place. Without AVX-512, oneDNN computes both
+faster as convolutions than as gradients, from eight examples on for the kernel's (``benchmarks/README.md``).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, cast, final
+
+import tensorflow as tf
+
+from tf_symconv.kernels import Ties
+from tf_symconv.libraries import Op
+from tf_symconv.ops._cost import Step
+from tf_symconv.ops._dense import dense_convolution
+from tf_symconv.ops._forms import Dense, Form, Problem, is_known
+from tf_symconv.ops._layout import known_sizes
+from tf_symconv.ops._order import after_kernels
+
+Pads = Sequence[tuple[int, int]]
+
+
+def has_convolved_gradients(problem: Problem) -> bool:
+    """Return whether gradients can be convolutions: a picture of known size without strides, dilation and groups."""
+    return (
+        len(problem.axes) == 2
+        and is_known(problem)
+        and problem.groups == 1
+        and not problem.depthwise
+        and all(axis.stride == axis.dilation == 1 for axis in problem.axes)
+        and problem.points > 0
+    )
+
+
+@final
+class Convolved(Form):
+    """The dense convolution, with both gradients as convolutions."""
+
+    implementation = "dense"
+    for_xla = False
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, [Ties.none(axis.kernel) for axis in problem.axes])
+
+    @property
+    def name(self) -> str:
+        return "dense, gradients convolved"
+
+    def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return convolved(inputs, kernel, pads_of(self.problem))
+
+    def steps(self) -> list[Step]:
+        (dense,) = Dense(self.problem).steps()
+        step = dataclasses.replace(dense, op=Op.CONVOLVED)
+        # Transpositions read and write the inputs and the outputs.
+        transposed = dataclasses.replace(step, read=3 * step.read, written=3 * step.written, channels_are_examples=True)
+        return [dataclasses.replace(step, kernel_gradient_by=transposed)]
+
+
+def pads_of(problem: Problem) -> Pads:
+    """Return how many zeros stand before and after the rows and the columns, for strides and dilations of 1."""
+    pads = []
+    for axis in problem.axes:
+        before = axis.before(axis.size)
+        pads.append((before, axis.outputs(axis.size) - 1 + axis.kernel - before - (axis.size or 0)))
+    return pads
+
+
+def half_turned(kernel: tf.Tensor, groups: int = 1) -> tf.Tensor:
+    """Return the kernel that takes the outputs of a convolution back to its inputs.
+
+    Args:
+        kernel: Shape ``(height, width, channels / groups, filters)``.
+        groups: The number of channel groups.
+
+    Returns:
+        Shape ``(height, width, filters / groups, channels)``.
+    """
+    height, width, channels, filters = known_sizes(kernel)
+    split = tf.reshape(tf.reverse(kernel, [0, 1]), [height, width, channels, groups, filters // groups])
+    return tf.reshape(tf.transpose(split, [0, 1, 4, 3, 2]), [height, width, filters // groups, groups * channels])
+
+
+def pads_back(kernel: tf.Tensor, pads: Pads) -> Pads:
+    """Return the zeros around the outputs of a convolution for the way back to its inputs."""
+    sizes = known_sizes(kernel)[:2]
+    return [(size - 1 - before, size - 1 - after) for size, (before, after) in zip(sizes, pads, strict=True)]
+
+
+def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads) -> tf.Tensor:
+    """Convolve pictures; gradients are convolutions.
+
+    Args:
+        inputs: Shape ``(batch, rows, columns, channels)``.
+        kernel: Shape ``(height, width, channels, filters)``.
+        pads: How many zeros stand before and after the rows, and before and after the columns: fewer than the kernel
+            has cells there.
+
+    Returns:
+        Shape ``(batch, new rows, new columns, filters)``.
+    """
+
+    @tf.custom_gradient
+    def run(inputs: tf.Tensor, kernel: tf.Tensor) -> Any:
+        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            of_kernel = tf.transpose(
+                dense_with_pads(tf.transpose(inputs, (3, 1, 2, 0)), tf.transpose(dy, (1, 2, 0, 3)), pads), (1, 2, 0, 3)
+            )
+            dy = after_kernels(dy, of_kernel)
+            return dense_with_pads(dy, half_turned(kernel), pads_back(kernel, pads)), of_kernel
+
+        return dense_with_pads(inputs, kernel, pads), gradient
+
+    return cast(Any, run)(inputs, kernel)
+
+
+def dense_with_pads(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: int = 1) -> tf.Tensor:
+    """Return the stock convolution of pictures with zeros around them."""
+    sizes = known_sizes(kernel)[:2]
+    same = all(pad == ((size - 1) // 2, size // 2) for pad, size in zip(pads, sizes, strict=True))
+    if groups == 1 and not same:
+        return tf.nn.conv2d(inputs, kernel, 1, [[0, 0], *(list(pad) for pad in pads), [0, 0]])
+    if not same:
+        inputs = tf.pad(inputs, [[0, 0], *(list(pad) for pad in pads), [0, 0]])
+    return dense_convolution(
+        inputs,
+        kernel,
+        strides=(1, 1),
+        padding="same" if same else "valid",
+        dilations=(1, 1),
+        groups=groups,
+        data_format="channels_last",
+    )
