@@ -134,7 +134,7 @@ EIGEN = Library(
     speed_in_16_bits=8,
     rates={
         Op.CONVOLUTION: Rates(47, inputs_gradient=1.3, kernel_gradient=1.3, start=4e6),
-        Op.CONVOLVED: Rates(47, kernel_gradient=1.05, start=4e6),
+        Op.CONVOLVED: Rates(47, kernel_gradient=0.8, start=4e6),
         Op.STEPPING: Rates(38, multiplication=1.17, inputs_gradient=1.1, kernel_gradient=1.2, start=4e6),
         Op.STEPPING_3D: Rates(55, inputs_gradient=14, kernel_gradient=4.5),
         Op.PRODUCT: Rates(13, multiplication=0.2, start=5e5),

@@ -54,10 +54,7 @@ class Convolved(Form):
 
     def steps(self) -> list[Step]:
         (dense,) = Dense(self.problem).steps()
-        step = dataclasses.replace(dense, op=Op.CONVOLVED)
-        # Transpositions read and write the inputs and the outputs.
-        transposed = dataclasses.replace(step, read=3 * step.read, written=3 * step.written, channels_are_examples=True)
-        return [dataclasses.replace(step, kernel_gradient_by=transposed)]
+        return [dataclasses.replace(dense, op=Op.CONVOLVED, by_convolution=True)]
 
 
 def pads_of(problem: Problem) -> Pads:

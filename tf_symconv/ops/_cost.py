@@ -28,7 +28,8 @@ class Step:
         slowness: How much longer one of its multiplications takes than one of the op.
         in_16_bits: Whether its numbers have 16 bits. Processors may multiply those much faster; they move them no
             faster, since TensorFlow widens and rounds them on the way.
-        channels_are_examples: Whether its gradient with respect to the kernel takes examples for channels.
+        by_convolution: Whether its gradients are convolutions: their filters are the channels, and for the kernel
+            their channels the examples.
         kernel_gradient_by: The step whose gradient with respect to the kernel stands for its own.
     """
 
@@ -43,7 +44,7 @@ class Step:
     crowded: bool = False
     slowness: float = 1.0
     in_16_bits: bool = False
-    channels_are_examples: bool = False
+    by_convolution: bool = False
     kernel_gradient_by: "Step | None" = None
 
     @property
@@ -59,7 +60,8 @@ class Step:
         """Return the cost of its gradient with respect to what it reads."""
         if not self.kernel:
             return self.forward(batch, by)
-        return self._cost(batch, by, by.rates[self.op].inputs_gradient * waste(self.channels, by.gradient_lanes))
+        lanes = by.lanes if self.by_convolution else by.gradient_lanes
+        return self._cost(batch, by, by.rates[self.op].inputs_gradient * waste(self.channels, lanes))
 
     def kernel_gradient(self, batch: int, by: Library) -> float:
         """Return the cost of its gradient with respect to the kernel; 0 if it takes none."""
@@ -67,7 +69,7 @@ class Step:
             return self.kernel_gradient_by.kernel_gradient(batch, by)
         if not self.kernel:
             return 0.0
-        few = waste(batch, _FEW) if self.channels_are_examples else 1.0
+        few = waste(batch, _FEW) if self.by_convolution else 1.0
         return self._cost(batch, by, by.rates[self.op].kernel_gradient * few)
 
     def _cost(self, batch: int, by: Library, longer: float) -> float:
