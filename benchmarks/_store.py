@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tf_symconv
+from tf_symconv import libraries
 from tf_symconv.training._work_directory import RunDirectoryError, WorkDirectory
 
 RESULTS = "results.json"
@@ -109,7 +110,7 @@ def read_results(file: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures depend on: the processor and the number of cores that this process may use."""
+    """Return what the figures depend on: the processor, the cores that this process may use, and the library."""
     model = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
@@ -117,7 +118,7 @@ def machine() -> dict[str, Any]:
                 model = line.partition(":")[2].strip()
                 break
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": model, "cores": count}
+    return {"processor": model, "cores": count, "library": libraries.current().title}
 
 
 def code_version() -> str:
@@ -127,4 +128,5 @@ def code_version() -> str:
     for folder in ("kernels", "layers", "modules", "ops"):
         for file in sorted((package / folder).glob("*.py")):
             digest.update(file.name.encode() + file.read_bytes())
+    digest.update((package / "libraries.py").read_bytes())
     return digest.hexdigest()[:12]

@@ -12,6 +12,7 @@ predictions shown are theirs. Fitting needs no quiet machine, measuring does.
 
 import argparse
 import dataclasses
+import importlib.util
 import itertools
 import json
 import math
@@ -228,6 +229,9 @@ def main() -> int:
     some = comparisons(rows)
     if not some:
         print(f"costs: {flags.rows} holds no measurements", file=sys.stderr)
+        return 2
+    if flags.fit and importlib.util.find_spec("scipy") is None:
+        print("costs: --fit needs SciPy: pip install 'tf_symconv[bench]'", file=sys.stderr)
         return 2
     on = fitted(some, current()) if flags.fit else current()
     for one in some:

@@ -23,6 +23,13 @@ def test_every_op_has_a_rate(name: str) -> None:
     assert LIBRARIES[name].rates[Op.CONVOLUTION].multiplication == 1  # the unit
 
 
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_a_forward_pass_costs_the_same_whatever_its_gradients(name: str) -> None:
+    rates = LIBRARIES[name].rates
+    for what in ("number", "multiplication", "start", "weight"):
+        assert getattr(rates[Op.CONVOLVED], what) == getattr(rates[Op.CONVOLUTION], what)
+
+
 @pytest.mark.parametrize(("switch", "expected"), [("1", "onednn"), ("0", "eigen")])
 def test_it_is_known_by_which_library_tensorflow_convolves(switch: str, expected: str) -> None:
     """The script compares the answer with the kernel that ran; x86 alone has both."""

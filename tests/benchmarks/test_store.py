@@ -75,4 +75,5 @@ def test_damaged_results_are_told(tmp_path, text):
 
 def test_the_machine_and_the_code_have_marks():
     assert machine()["cores"] >= 1 and machine()["processor"]
+    assert machine()["library"] == "oneDNN"  # tests plan for it
     assert code_version() == code_version() and len(code_version()) == 12

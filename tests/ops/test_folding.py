@@ -184,7 +184,7 @@ def test_forward_and_gradients_may_use_different_schemes() -> None:
     assert_close(values_and_gradients(lambda x, z: run(choice, x, z), inputs, latent), want, "mixed")
 
 
-@pytest.mark.parametrize("scheme_index", [0, 1, 2, 3, 4, "mixed"])
+@pytest.mark.parametrize("scheme_index", [0, 1, 2, 3, 4, 5, "mixed"])
 def test_second_derivatives(scheme_index: Any) -> None:
     problem = Problem((Axis(5, 3, 1, 1, "same"), Axis(4, 3, 1, 1, "same")), 2, 3)
     kernel_map, shape = kernels.Mirror("hv"), (3, 3, 2, 3)

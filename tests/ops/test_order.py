@@ -1,6 +1,7 @@
 """Forward passes and gradients come in lots, and one after the other, where that saves memory."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,18 @@ from tf_symconv.ops._run import run
 from tf_symconv.ops._schemes import Scheme, schemes_of
 
 
+def named(schemes: Iterable[Scheme]) -> dict[str, Scheme]:
+    return {scheme.name: scheme for scheme in schemes}
+
+
 @pytest.mark.parametrize("graph", [False, True])
-@pytest.mark.parametrize("index", [1, 4, 5])
-def test_large_steps_are_taken_in_lots(index: int, graph: bool) -> None:
+@pytest.mark.parametrize("name", ["winograd F(6, 3)", "folded axis 1", "summed axis 1"])
+def test_large_steps_are_taken_in_lots(name: str, graph: bool) -> None:
     problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
     kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
     schemes = schemes_of(kernel_map, shape, problem)
     inputs, latent = arrays(kernel_map, shape, problem, batch=11)
-    tight = dataclasses.replace(schemes[index], room=Room(1000, 2500))
+    tight = dataclasses.replace(named(schemes)[name], room=Room(1000, 2500))
     choice = Choice(schemes[0], tight, tight, tight, "", (11,))
     lots = tight.lots(11)
     assert 1 < lots <= 11
@@ -43,16 +48,18 @@ def test_large_steps_are_taken_in_lots(index: int, graph: bool) -> None:
 
 
 @pytest.mark.parametrize(("batch", "xla"), [(1, False), (3, False), (8, False), (11, False), (3, True), (11, True)])
-@pytest.mark.parametrize("index", [1, 4, 5, "mixed"])
-def test_large_steps_of_unknown_batches_are_taken_in_lots(index: Any, batch: int, xla: bool, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("name", ["winograd F(6, 3)", "folded axis 1", "summed axis 1", "mixed"])
+def test_large_steps_of_unknown_batches_are_taken_in_lots(name: str, batch: int, xla: bool, monkeypatch: Any) -> None:
     monkeypatch.setattr(_scheme, "_FEW", 4)
     tight = Room(1000, 2500)
     problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 3, 1, 1, "same")), 2, 3)
     kernel_map, shape = kernels.Mirror("hv"), (5, 3, 2, 3)
-    dense, *folded = (
+    by_name = named(
         dataclasses.replace(scheme, room=tight, xla_room=tight) for scheme in schemes_of(kernel_map, shape, problem)
     )
-    parts = (folded[3], folded[0], folded[4]) if index == "mixed" else [folded[index - 1]] * 3
+    dense = by_name["dense"]
+    mixed = ("folded axis 1", "winograd F(6, 3)", "summed axis 1")
+    parts = [by_name[part] for part in (mixed if name == "mixed" else (name,) * 3)]
     choice = Choice(dense, *parts, "", (1, 32))
     assert [part.lots(None) for part in parts] == [4, 4, 4]
     inputs, latent = arrays(kernel_map, shape, problem, batch=batch)
@@ -120,13 +127,14 @@ def test_gradients_of_inputs_alone_compute_none_of_kernels(gradient: str) -> Non
     assert kernel_gradients(1) == 0
 
 
-@pytest.mark.parametrize("index", [1, 2, 4, 5])
-def test_with_xla_gradients_of_inputs_alone_wait_for_none_of_kernels(index: int) -> None:
+@pytest.mark.parametrize("name", ["winograd F(4, 5)", "folded axis 0", "folded axis 1", "summed axis 1"])
+def test_with_xla_gradients_of_inputs_alone_wait_for_none_of_kernels(name: str) -> None:
     """It computes what something waits for, wanted or not."""
     problem = Problem((Axis(7, 5, 1, 1, "same"), Axis(6, 5, 1, 1, "same")), 2, 3)
     kernel_map, shape = kernels.Mirror("hv"), (5, 5, 2, 3)
-    dense, *folded = schemes_of(kernel_map, shape, problem)
-    choice = Choice(dense, dense, folded[index - 1], dense, "", (4,))
+    by_name = named(schemes_of(kernel_map, shape, problem))
+    dense = by_name["dense"]
+    choice = Choice(dense, dense, by_name[name], dense, "", (4,))
     latent = tf.random.normal(kernel_map.latent_shape(shape))
 
     def gradient(x: tf.Tensor, dy: tf.Tensor) -> Any:

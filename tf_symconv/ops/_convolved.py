@@ -20,6 +20,9 @@ from tf_symconv.ops._forms import Dense, Form, Problem, is_known
 from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._order import after_kernels
 
+#: Inputs whose channels come first and examples last take as long to make and read as reading them so often.
+_TURNED = 8
+
 Pads = Sequence[tuple[int, int]]
 
 
@@ -54,7 +57,8 @@ class Convolved(Form):
 
     def steps(self) -> list[Step]:
         (dense,) = Dense(self.problem).steps()
-        return [dataclasses.replace(dense, op=Op.CONVOLVED, by_convolution=True)]
+        step = dataclasses.replace(dense, op=Op.CONVOLVED, by_convolution=True)
+        return [dataclasses.replace(step, kernel_gradient_by=dataclasses.replace(step, read=_TURNED * step.read))]
 
 
 def pads_of(problem: Problem) -> Pads:
