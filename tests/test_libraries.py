@@ -12,9 +12,9 @@ from tf_symconv import kernels, libraries, ops
 from tf_symconv.libraries import LIBRARIES, VARIABLE, Op
 
 
-def plan(channels: tuple[int, int] = (64, 64), kernel: int = 5) -> ops.Plan:
-    options: dict[str, Any] = {"strides": (1, 1), "dilations": (1, 1), "padding": "same", "device": "CPU"}
-    return ops.plan_convolution((16, 32, 32, channels[0]), kernels.Mirror("v"), (kernel, kernel, *channels), **options)
+def plan(device: str = "CPU") -> ops.Plan:
+    options: dict[str, Any] = {"strides": (1, 1), "dilations": (1, 1), "padding": "same", "device": device}
+    return ops.plan_convolution((16, 32, 32, 64), kernels.Mirror("v"), (5, 5, 64, 64), **options)
 
 
 @pytest.mark.parametrize("name", LIBRARIES)
@@ -66,6 +66,15 @@ def test_plans_differ_and_say_for_which_library_they_are() -> None:
     assert plans["onednn"].forward == "winograd F(4, 5)"
     assert plans["eigen"].forward == "summed axis 0"
     assert [one.reason for one in plans.values()] == [f"the least predicted cost with {n}" for n in ("oneDNN", "Eigen")]
+
+
+def test_xla_which_convolves_by_itself_has_one_plan() -> None:
+    plans = []
+    for name in LIBRARIES:
+        with libraries.planned_for(name):
+            plans.append(plan(device="XLA"))
+    assert plans[0] == plans[1]
+    assert plans[0].reason == "the least predicted cost with XLA"
 
 
 def test_volumes_are_not_stepped_over_where_gradients_of_that_are_slow() -> None:

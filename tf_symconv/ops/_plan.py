@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
-from typing import Any, final
+from collections.abc import Callable, Sequence
+from typing import final
 
 import tensorflow as tf
 
-from tf_symconv.libraries import Library, current
+from tf_symconv.libraries import ONEDNN, Library, current
 from tf_symconv.ops._cost import forward_cost, inputs_gradient_cost, kernel_gradient_cost
 from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
@@ -69,7 +69,7 @@ class Plan:
 @final
 @dataclasses.dataclass(frozen=True, eq=False)
 class Choice:
-    """The schemes that were chosen, and why."""
+    """The schemes that were chosen, and why; for which batches, and by the rates of which library."""
 
     dense: Scheme
     forward: Scheme
@@ -77,20 +77,21 @@ class Choice:
     kernel_gradient: Scheme
     reason: str
     batches: tuple[int, ...]
+    library: Library = dataclasses.field(default_factory=current)
 
     def plan(self) -> Plan:
         """Return the choice in words and numbers."""
         known = self.dense.steps is not None
         trio = (self.forward, self.inputs_gradient, self.kernel_gradient)
-        batch = self.batches[-1]
+        batch, by = self.batches[-1], self.library
         plain = (self.dense, self.dense, self.dense)
         return Plan(
             self.forward.implementation,
             *(scheme.name for scheme in trio),
             dense_multiplications=self.dense.multiplications,
             multiplications=self.forward.multiplications,
-            forward_cost=_forward(self.forward, batch) / _forward(self.dense, batch) if known else None,
-            training_cost=_training(*trio, batch) / _training(*plain, batch) if known else None,
+            forward_cost=_forward(self.forward, batch, by) / _forward(self.dense, batch, by) if known else None,
+            training_cost=_training(*trio, batch, by) / _training(*plain, batch, by) if known else None,
             reason=self.reason,
         )
 
@@ -111,11 +112,16 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     # XLA takes as long for minimal filtering as for the dense convolution.
     schemes = [scheme for scheme in schemes if device == "CPU" or scheme.implementation != "winograd"]
     dense, *others = schemes
-    reason = f"the least predicted cost with {current().title}"
+    # XLA convolves by itself, with either library about as oneDNN does, for which its plans were measured.
+    by = ONEDNN if device == "XLA" else current()
+    reason = f"the least predicted cost with {'XLA' if device == 'XLA' else by.title}"
     folded = [scheme for scheme in others if scheme.implementation == "folded"]
 
     def same(scheme: Scheme, reason: str) -> Choice:
-        return Choice(dense, scheme, scheme, scheme, reason, batches)
+        return Choice(dense, scheme, scheme, scheme, reason, batches, by)
+
+    def worst(scheme: Scheme, cost: Callable[[Scheme, int, Library], float]) -> float:
+        return max(cost(scheme, n, by) / cost(dense, n, by) for n in batches)
 
     if implementation == "dense":
         return same(dense, "implementation='dense'")
@@ -128,7 +134,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     trained = [scheme for scheme in schemes if device == "CPU" or scheme.for_xla]
     if implementation == "folded":
         able = [scheme for scheme in folded if scheme in trained] or folded
-        best = min(able, key=lambda scheme: _step(scheme, batches[-1]))
+        best = min(able, key=lambda scheme: _step(scheme, batches[-1], by))
         return same(best, "implementation='folded'")
     if device not in ("CPU", "XLA"):
         return same(dense, f"folding is measured on CPUs only, and the device is {device}")
@@ -136,18 +142,17 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
         counted = [_forward] if kernels_are_constant() else [_forward, _step]
 
         def costs(scheme: Scheme) -> list[float]:
-            return [_worst(scheme, dense, batches, cost) for cost in counted]
+            return [worst(scheme, cost) for cost in counted]
 
         best = min(trained, key=lambda scheme: sum(costs(scheme)))
         return same(best if max(costs(best)) <= MARGIN else dense, reason)
     able = trained if len(trained) > 1 else schemes
-    forward = min(able, key=lambda scheme: _worst(scheme, dense, batches, _forward))
-    if _worst(forward, dense, batches, _forward) > MARGIN:
+    forward = min(able, key=lambda scheme: worst(scheme, _forward))
+    if worst(forward, _forward) > MARGIN:
         forward = dense
 
     def training(inputs: Scheme, kernel: Scheme) -> float:
-        costs = [_training(forward, inputs, kernel, n) / _training(forward, dense, dense, n) for n in batches]
-        return max(costs)
+        return max(_training(forward, inputs, kernel, n, by) / _training(forward, dense, dense, n, by) for n in batches)
 
     inputs_gradient, kernel_gradient = min(
         itertools.product(trained, trained),
@@ -156,7 +161,7 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     if training(inputs_gradient, kernel_gradient) > MARGIN:
         shared = forward in trained and training(forward, forward) <= 1
         inputs_gradient = kernel_gradient = forward if shared else dense
-    return Choice(dense, forward, inputs_gradient, kernel_gradient, reason, batches)
+    return Choice(dense, forward, inputs_gradient, kernel_gradient, reason, batches, by)
 
 
 def _device() -> str:
@@ -165,28 +170,20 @@ def _device() -> str:
     return "XLA" if compiled_by_xla() else "CPU"
 
 
-def _forward(scheme: Scheme, batch: int) -> float:
-    return forward_cost(scheme.steps or (), batch, current())
+def _forward(scheme: Scheme, batch: int, by: Library) -> float:
+    return forward_cost(scheme.steps or (), batch, by)
 
 
-def _step(scheme: Scheme, batch: int) -> float:
-    return _training(scheme, scheme, scheme, batch)
-
-
-def _worst(scheme: Scheme, dense: Scheme, batches: Sequence[int], cost: Any) -> float:
-    return max(cost(scheme, batch) / cost(dense, batch) for batch in batches)
-
-
-def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
-    """Return the cost of a training step by these schemes."""
-    return _training_on(current(), forward, inputs, kernel, batch)
+def _step(scheme: Scheme, batch: int, by: Library) -> float:
+    return _training(scheme, scheme, scheme, batch, by)
 
 
 @functools.lru_cache(maxsize=4096)
-def _training_on(on: Library, forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int) -> float:
+def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int, by: Library) -> float:
+    """Return the cost of a training step by these schemes."""
     known = kernel is forward and forward.lots(batch) == 1  # lots are folded again
     return (
-        forward_cost(forward.steps or (), batch, on)
-        + inputs_gradient_cost(inputs.steps or (), batch, on)
-        + kernel_gradient_cost(kernel.steps or (), batch, on, known=known, alone=kernel is not inputs)
+        forward_cost(forward.steps or (), batch, by)
+        + inputs_gradient_cost(inputs.steps or (), batch, by)
+        + kernel_gradient_cost(kernel.steps or (), batch, by, known=known, alone=kernel is not inputs)
     )
