@@ -123,7 +123,8 @@ def dense_with_pads(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: in
     sizes = known_sizes(kernel)[:2]
     same = all(pad == ((size - 1) // 2, size // 2) for pad, size in zip(pads, sizes, strict=True))
     if groups == 1 and not same:
-        return tf.nn.conv2d(inputs, kernel, 1, [[0, 0], *(list(pad) for pad in pads), [0, 0]])
+        explicit: Any = [[0, 0], *(list(pad) for pad in pads), [0, 0]]
+        return tf.nn.conv2d(inputs, kernel, 1, explicit)
     if not same:
         inputs = tf.pad(inputs, [[0, 0], *(list(pad) for pad in pads), [0, 0]])
     return dense_convolution(
