@@ -83,8 +83,9 @@ def export(
             ``classify`` and ``regress`` take serialised ``tf.Example`` protocol buffers whose features are named as the
             inputs; the model has one output. For a session, a dict of dicts with the keys ``inputs``, ``outputs`` and
             ``method``, by the names of the signatures, as :func:`compat_v1.export_saved_model` takes them.
-        kernels: ``"auto"`` computes the kernels of all layers now, for the form in which each layer runs fastest on the
-            server, ``"dense"`` for plain convolutions; ``"trainable"`` leaves variables and their free weights.
+        kernels: ``"auto"`` computes the kernels of all layers now, for the form in which each layer runs fastest on a
+            server like this machine (:mod:`tf_symconv.libraries`), ``"dense"`` for plain convolutions; ``"trainable"``
+            leaves variables and their free weights.
         freeze: whether weights become constants of the graph. None: where they fit into its 2 GB, as constants, else as
             variables; never with ``"trainable"``. (What a loop reads stays a variable.)
         warmup: whether to write requests that the server answers before it makes the version available: True, or the

@@ -31,8 +31,8 @@ flags.DEFINE_enum(
     "kernels",
     "auto",
     ["auto", "dense", "trainable"],
-    "auto: computed now, in the form in which each layer runs fastest; dense: computed now, plain convolutions; "
-    "trainable: variables.",
+    "auto: computed now, in the form in which each layer runs fastest, on servers like this machine or by the library "
+    "that SYMCONV_LIBRARY names (onednn, eigen); dense: computed now, plain convolutions; trainable: variables.",
     flag_values=FLAGS,
 )
 flags.DEFINE_boolean(
