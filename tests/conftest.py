@@ -4,7 +4,8 @@ import os
 import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Plans, of which tests know some, are the same on every machine.
+# One library of convolutions on every x86 machine: stock layers in channels_first need it, and tests know some plans.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 os.environ["SYMCONV_LIBRARY"] = "onednn"
 # A shell starts background jobs with SIGINT ignored, and children inherit that: a command under test would not stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
