@@ -81,6 +81,7 @@ def test_a_network_has_the_variables_outputs_losses_and_updates_of_tf1():
     ],
 )
 def test_initialisers_draw_from_the_same_distributions(initializer, deviation, largest):
+    v1.set_random_seed(0)  # Draws of another seed are more than 1 % apart now and then.
     with v1.Session() as session:
         drawn = session.run(initializer([3, 3, 50, 80]))
     assert drawn.std() == pytest.approx(deviation, rel=0.01)
