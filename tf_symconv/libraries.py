@@ -43,6 +43,7 @@ class Op(enum.Enum):
     OF_ROW = "a convolution with one row of a kernel"
     OF_COLUMN = "a convolution with one column of a kernel"
     FILTERING = "a convolution in groups, one for each point of minimal filtering"
+    BY_POINT = "a convolution for each point of minimal filtering"
 
 
 @final
@@ -119,6 +120,7 @@ ONEDNN = Library(
         Op.OF_COLUMN: Rates(30, kernel_gradient=1.7, start=8e6),
         # Its inputs are still at hand, but not its kernel, which it rearranges.
         Op.FILTERING: Rates(20, multiplication=1.2, weight=150),
+        Op.BY_POINT: Rates(100, multiplication=1.2, start=3e7),
     },
 )
 
@@ -145,6 +147,7 @@ EIGEN = Library(
         Op.OF_ROW: Rates(30, kernel_gradient=1.2, start=3e5),
         Op.OF_COLUMN: Rates(30, multiplication=1.05, kernel_gradient=1.2, start=1e5),
         Op.FILTERING: Rates(150, multiplication=1.27, inputs_gradient=0.81, start=2.1e6),
+        Op.BY_POINT: Rates(105, multiplication=1.05, start=6e6, weight=20),
     },
 )
 LIBRARIES = {one.name: one for one in (ONEDNN, EIGEN)}

@@ -82,7 +82,7 @@ def test_where_they_are_not_offered(axes: tuple[Axis, ...], options: dict[str, A
 
 
 def planned(library: str, batch: int | None = 16, device: str = "CPU", **options: Any) -> ops.Plan:
-    layer = layers.GroupConv2D(64, 5, group="c4", padding="same", **options)
+    layer = layers.GroupConv2D(64, 3, group="c4", padding="same", **options)
     layer.build((batch, 32, 32, 64))
     with libraries.planned_for(library):
         return layer.plan((batch, 32, 32, 64), device)

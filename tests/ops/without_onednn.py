@@ -1,5 +1,6 @@
 """Minimal filtering where TensorFlow convolves with kernels of its own. Run by test_winograd.py."""
 
+import itertools
 import os
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.ops._axes import Axis
+from tf_symconv.ops._by_point import WinogradByPoint
 from tf_symconv.ops._forms import Dense, Problem
 from tf_symconv.ops._winograd import Winograd
 
@@ -14,11 +16,12 @@ from tf_symconv.ops._winograd import Winograd
 def main() -> int:
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "0"
     rng = np.random.default_rng(0)
-    for padding in ("same", "valid"):
-        problem = Problem((Axis(9, 4, 1, 1, padding), Axis(11, 5, 1, 1, padding)), 4, 6, 2)
-        inputs, kernel = (tf.constant(rng.normal(size=shape), tf.float32) for shape in ((3, 9, 11, 4), (4, 5, 2, 6)))
+    for padding, (filtering, groups) in itertools.product(("same", "valid"), ((Winograd, 2), (WinogradByPoint, 1))):
+        problem = Problem((Axis(9, 4, 1, 1, padding), Axis(11, 5, 1, 1, padding)), 4, 6, groups)
+        shapes = (3, 9, 11, 4), (4, 5, 4 // groups, 6)
+        inputs, kernel = (tf.constant(rng.normal(size=shape), tf.float32) for shape in shapes)
         results = []
-        for form in (Winograd(problem), Dense(problem)):
+        for form in (filtering(problem), Dense(problem)):
             with tf.GradientTape() as tape:
                 tape.watch([inputs, kernel])
                 outputs = form(inputs, kernel)

@@ -107,15 +107,28 @@ def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads) -> tf.Tensor:
     @tf.custom_gradient
     def run(inputs: tf.Tensor, kernel: tf.Tensor) -> Any:
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            of_kernel = tf.transpose(
-                dense_with_pads(tf.transpose(inputs, (3, 1, 2, 0)), tf.transpose(dy, (1, 2, 0, 3)), pads), (1, 2, 0, 3)
-            )
+            of_kernel = kernel_gradient(inputs, dy, pads)
             dy = after_kernels(dy, of_kernel)
             return dense_with_pads(dy, half_turned(kernel), pads_back(kernel, pads)), of_kernel
 
         return dense_with_pads(inputs, kernel, pads), gradient
 
     return cast(Any, run)(inputs, kernel)
+
+
+def kernel_gradient(inputs: tf.Tensor, dy: tf.Tensor, pads: Pads) -> tf.Tensor:
+    """Return the gradient of a convolution with respect to its kernel, as a convolution.
+
+    Args:
+        inputs: Shape ``(batch, rows, columns, channels)``.
+        dy: The gradient with respect to the outputs, shape ``(batch, new rows, new columns, filters)``.
+        pads: The zeros around the inputs.
+
+    Returns:
+        Shape ``(height, width, channels, filters)``.
+    """
+    made = dense_with_pads(tf.transpose(inputs, (3, 1, 2, 0)), tf.transpose(dy, (1, 2, 0, 3)), pads)
+    return tf.transpose(made, (1, 2, 0, 3))
 
 
 def dense_with_pads(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: int = 1) -> tf.Tensor:

@@ -9,6 +9,7 @@ from typing import final
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.ops._by_point import WinogradByPoint, has_filtering_by_point
 from tf_symconv.ops._convolved import Convolved, has_convolved_gradients
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._forms import Dense, Form, Problem, Room, Strided, is_known
@@ -121,6 +122,8 @@ def unfolded_forms(problem: Problem) -> list[Form]:
         forms.append(Convolved(problem))
     if has_minimal_filtering(problem):
         forms.append(Winograd(problem))
+    if has_filtering_by_point(problem):
+        forms.append(WinogradByPoint(problem))
     return forms
 
 

@@ -3,6 +3,7 @@
 The first scheme of a list is always the dense one.
 """
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
@@ -76,11 +77,29 @@ def twin_schemes_of(
 
         return apply
 
+    def reduced_halves(form: Form) -> Apply:
+        def apply(inputs: tf.Tensor, pair: Kernels) -> tf.Tensor:
+            joined = form(inputs, tf.concat(pair, -1))
+            return (
+                joined if reduction == "concat" else reduce_twins(*tf.split(joined, 2, -1), reduction, "channels_last")
+            )
+
+        return apply
+
     linear = reduction not in ("max", "min")
     schemes = [
         scheme(form.name, both, reduced(form), [form, form], reducing, linear=linear)
         for form in unfolded_forms(problem)
+        if form.implementation == "dense" or problem.groups > 1
     ]
+    if problem.groups == 1:
+        # The transform of the inputs serves both kernels.
+        splitting = Step(0, 2 * outputs, 2 * outputs, Op.SUM)
+        schemes += [
+            scheme(form.name, both, reduced_halves(form), [form], splitting, reducing, linear=linear)
+            for form in unfolded_forms(dataclasses.replace(problem, filters=2 * problem.filters))
+            if form.implementation != "dense"
+        ]
     choices = itertools.product((1, -1), repeat=len(flipped_axes))
     wanted = [signs for signs in choices if not (reduction in ("sum", "mean") and np.prod(signs) < 0)]
     if any(half_of(kernel_shape[axis], sign) == 0 for axis in flipped_axes for sign in (1, -1)):

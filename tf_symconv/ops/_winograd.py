@@ -13,6 +13,7 @@ those of the dense convolution are 1e-6 to 2e-6 off.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any, cast, final
 
 import numpy as np
@@ -38,65 +39,89 @@ _LONG = 9
 _LOT = 2**20
 #: Two lots are under way at a time.
 _AT_ONCE = 2
-#: The transform of a kernel: a product and a transposition, which reads and writes.
-_KERNEL_PASSES = 3
 
 
-def has_minimal_filtering(problem: Problem) -> bool:
-    """Return whether minimal filtering can compute the convolution: a picture of known size, without strides."""
+def has_minimal_filtering(problem: Problem, along: int = 1) -> bool:
+    """Return whether minimal filtering along an axis can compute it: a picture of known size, without strides."""
     axes = problem.axes
     return (
         len(axes) == 2
         and is_known(problem)
         and not problem.depthwise
         and all(axis.stride == axis.dilation == 1 for axis in axes)
-        and 3 <= axes[1].kernel <= _LONG
-        and (axes[1].size or 0) <= 2 * LONGEST
+        and 3 <= axes[along].kernel <= _LONG
+        and (axes[along].size or 0) <= 2 * LONGEST
         and problem.points > 0
     )
 
 
-@final
-class Winograd(Form):
-    """The convolution with the full kernel, by minimal filtering along the columns.
+class Filtering(Form):
+    """The convolution with the full kernel, by minimal filtering along one axis.
 
-    Its gradient with respect to the inputs is computed in the same way, that with respect to the kernel as that of
-    the dense form, which takes no longer and needs less memory.
+    Its gradient with respect to the inputs is computed in the same way.
+
+    Args:
+        problem: The convolution.
+        along: The axis.
     """
 
     implementation = "winograd"
     #: It takes lots of its own, as only some of its gradients profit from them.
     room = Room.unlimited()
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, along: int) -> None:
         super().__init__(problem, [Ties.none(axis.kernel) for axis in problem.axes])
-        self.tile = _tile(problem.axes[1].kernel)
+        self.along = along
+        self.tile = tile_of(problem.axes[along].kernel)
 
     @property
     def name(self) -> str:
-        return f"winograd F({self.tile}, {self.problem.axes[1].kernel})"
+        return f"winograd F({self.tile}, {self.problem.axes[self.along].kernel})"
+
+    def steps_by(self, op: Op, kernel_gradient_by: Step, *, passes: int, crowded: bool = False) -> list[Step]:
+        """Return the work for one example.
+
+        Args:
+            op: What its products with the kernel are.
+            kernel_gradient_by: What makes the gradient with respect to the kernel.
+            passes: So many times the transform of a kernel reads or writes it.
+            crowded: Whether the values that one of these products is made of leave the first cache.
+        """
+        of = self.problem
+        axis, other = of.axes[self.along], of.axes[1 - self.along]
+        size, points = axis.size or 0, self.tile + axis.kernel - 1
+        products = points * blocks_of(axis.outputs(size), self.tile)
+        outputs = of.points * of.filters
+        read, written = of.inputs // (size or 1) * products, other.outputs(other.size or 0) * products * of.filters
+        cells = other.kernel * of.channels // of.groups
+        multiplications, kernel = written * cells, points * cells * of.filters
+        filtering = Step(multiplications, read, written, op, of.channels // of.groups, kernel, crowded=crowded)
+        return [
+            Step(read * size, of.inputs, read, Op.PRODUCT),
+            dataclasses.replace(filtering, kernel_gradient_by=kernel_gradient_by),
+            Step(outputs * products, written, outputs, Op.PRODUCT),
+            *[Step(0, 0, 0, channels=1, kernel=kernel)] * passes,
+        ]
+
+
+@final
+class Winograd(Filtering):
+    """Minimal filtering along the columns, by one convolution in groups.
+
+    The gradient with respect to the kernel is that of the dense form, which takes no longer and needs less memory.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, 1)
 
     def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return minimal_filtering(inputs, kernel, pads_of(self.problem), self.problem.groups)
 
     def steps(self) -> list[Step]:
-        of = self.problem
-        columns, rows = of.axes[1], of.axes[0].outputs(of.axes[0].size or 0)
-        points = self.tile + columns.kernel - 1
-        products = points * _blocks(columns.outputs(columns.size or 0), self.tile)
-        outputs = of.points * of.filters
-        read, written = of.inputs // (columns.size or 1) * products, rows * products * of.filters
-        down = of.axes[0].kernel * of.channels // of.groups
-        multiplications, kernel = written * down, points * down * of.filters
-        channels = of.channels // of.groups
-        (dense,) = Dense(of).steps()
-        filtering = Step(multiplications, read, written, Op.FILTERING, channels, kernel, crowded=channels >= MANY)
-        return [
-            Step(read * (columns.size or 0), of.inputs, read, Op.PRODUCT),
-            dataclasses.replace(filtering, kernel_gradient_by=dense),
-            Step(outputs * products, written, outputs, Op.PRODUCT),
-            *[Step(0, 0, 0, channels=1, kernel=kernel)] * _KERNEL_PASSES,
-        ]
+        (dense,) = Dense(self.problem).steps()
+        crowded = self.problem.channels // self.problem.groups >= MANY
+        # A product and a transposition, which reads and writes.
+        return self.steps_by(Op.FILTERING, dense, passes=3, crowded=crowded)
 
 
 def minimal_filtering(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: int = 1) -> tf.Tensor:
@@ -122,31 +147,28 @@ def minimal_filtering(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: 
             return minimal_filtering(dy, half_turned(kernel, groups), pads_back(kernel, pads), groups), of_kernel
 
         taps = _taps(kernel)
-        count = _lots(inputs, kernel)
-        lots = in_turn(lambda some: [_filtered(some, taps, width, pads)], count, _AT_ONCE, inputs)
-        return join([outputs for (outputs,) in lots]), gradient
+        return in_lots(lambda some: _filtered(some, taps, width, pads), inputs, kernel, 1), gradient
 
     return cast(Any, run)(inputs, kernel)
 
 
-def _tile(width: int) -> int:
-    """Return how many columns of outputs are computed at once."""
+def tile_of(width: int) -> int:
+    """Return how many outputs are computed at once."""
     return (8 if width <= _SHORT else 10) + 1 - width
 
 
-def _blocks(outputs: int, tile: int) -> int:
+def blocks_of(outputs: int, tile: int) -> int:
     return -(-outputs // tile)
 
 
-def _lots(inputs: tf.Tensor, kernel: tf.Tensor) -> int:
-    """Return in how many lots of examples the inputs are taken; in one, where the batch is not known."""
-    batch, rows, columns, channels = known_sizes(inputs)
-    if not batch:
-        return 1
-    _, width, _, filters = known_sizes(kernel)
-    tile = _tile(width)
-    moved = rows * _blocks(columns, tile) * (tile + width - 1) * (channels + filters)
-    return -(-batch // max(1, _LOT // moved))
+def in_lots(filtered: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor, kernel: tf.Tensor, along: int) -> tf.Tensor:
+    """Return what is made of the inputs, taken in lots of examples; in one, where the batch is not known."""
+    batch, *sizes, channels = known_sizes(inputs)
+    width, filters = known_sizes(kernel)[along], known_sizes(kernel)[-1]
+    tile = tile_of(width)
+    moved = sizes[1 - along] * blocks_of(sizes[along], tile) * (tile + width - 1) * (channels + filters)
+    count = -(-batch // max(1, _LOT // moved)) if batch else 1
+    return join([outputs for (outputs,) in in_turn(lambda some: [filtered(some)], count, _AT_ONCE, inputs)])
 
 
 def _filtered(inputs: tf.Tensor, taps: tf.Tensor, width: int, pads: Pads) -> tf.Tensor:
@@ -155,12 +177,11 @@ def _filtered(inputs: tf.Tensor, taps: tf.Tensor, width: int, pads: Pads) -> tf.
     (above, below), (before, after) = pads
     height = known_sizes(taps)[1]
     outputs = columns + before + after - width + 1
-    into, out_of = _matrices(width, columns, before, outputs)
-    points = _tile(width) + width - 1
-    blocks = len(into) // points
+    into, out_of = matrices(width, columns, before, outputs)
+    blocks, points, _ = into.shape
     # A step of one row is a step over all of its blocks: a row as long as the picture keeps a processor busier than
     # many short ones.
-    values = reshape_examples(matmul_along(inputs, 2, into), [1, rows * blocks, points * channels])
+    values = reshape_examples(matmul_along(inputs, 2, into.reshape(-1, columns)), [1, rows * blocks, points * channels])
     padding = "SAME" if above == below == (height - 1) / 2 else "VALID"
     if padding == "VALID" and above + below:
         values = tf.pad(values, [[0, 0], [0, 0], [above * blocks, below * blocks], [0, 0]])
@@ -169,7 +190,9 @@ def _filtered(inputs: tf.Tensor, taps: tf.Tensor, width: int, pads: Pads) -> tf.
     new_rows = rows + above + below - height + 1
     # TensorFlow does not infer how wide a dilated convolution is where the batch is not known.
     products.set_shape([None, 1, new_rows * blocks, points * filters])
-    return matmul_along(reshape_examples(products, [new_rows, blocks * points, filters]), 2, out_of)
+    return matmul_along(
+        reshape_examples(products, [new_rows, blocks * points, filters]), 2, out_of.reshape(outputs, -1)
+    )
 
 
 def _taps(kernel: tf.Tensor) -> tf.Tensor:
@@ -179,40 +202,40 @@ def _taps(kernel: tf.Tensor) -> tf.Tensor:
         Shape ``(1, height, channels / groups, points * filters)``.
     """
     height, width, channels, filters = known_sizes(kernel)
-    _, of_kernel, _ = _evaluation(width)
+    _, of_kernel, _ = evaluation(width)
     values = tf.matmul(tf.constant(of_kernel, kernel.dtype), tf.reshape(kernel, [height, width, channels * filters]))
     values = tf.reshape(values, [height, len(of_kernel), channels, filters])
     return tf.reshape(tf.transpose(values, [0, 2, 1, 3]), [1, height, channels, -1])
 
 
 @functools.lru_cache(maxsize=256)
-def _matrices(width: int, size: int, before: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a row is multiplied by before its products with the kernel, and what they are multiplied by.
+def matrices(width: int, size: int, before: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what an axis is multiplied by before its products with the kernel, and what they are multiplied by.
 
     Args:
-        width: The number of columns of the kernel.
-        size: The number of inputs in a row.
+        width: The number of cells of the kernel along the axis.
+        size: The number of inputs.
         before: How many zeros stand before them.
         outputs: The number of outputs.
 
     Returns:
-        Shapes ``(blocks * points, size)`` and ``(outputs, blocks * points)``.
+        Shapes ``(blocks, points, size)`` and ``(outputs, blocks, points)``.
     """
-    of_outputs, _, of_inputs = _evaluation(width)
+    of_outputs, _, of_inputs = evaluation(width)
     points, tile = of_outputs.shape
-    blocks = _blocks(outputs, tile)
+    blocks = blocks_of(outputs, tile)
     into, out_of = np.zeros((blocks, points, size)), np.zeros((outputs + tile, blocks, points))
     for block in range(blocks):
         places = block * tile - before + np.arange(points)
         inside = (places >= 0) & (places < size)
         into[block][:, places[inside]] = of_inputs[inside].T
         out_of[block * tile : (block + 1) * tile, block] = of_outputs.T
-    return into.reshape(-1, size), out_of[:outputs].reshape(outputs, -1)
+    return into, out_of[:outputs]
 
 
 @functools.lru_cache(maxsize=16)
-def _evaluation(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the matrices of minimal filtering with kernels of so many columns.
+def evaluation(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the matrices of minimal filtering with kernels of so many cells.
 
     Outputs are ``of_outputs.T @ ((of_kernel @ kernel) * (of_inputs.T @ inputs))``.
 
@@ -220,7 +243,7 @@ def _evaluation(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         ``of_outputs`` of shape ``(points, tile)``, ``of_kernel`` of shape ``(points, width)`` and ``of_inputs`` of
         shape ``(points, points)``. What they make of a point is of one size, so that none rounds more than need be.
     """
-    tile = _tile(width)
+    tile = tile_of(width)
     points = tile + width - 1
     finite = np.array(_FINITE[points], float)[:, None]
 
