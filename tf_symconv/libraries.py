@@ -147,7 +147,7 @@ EIGEN = Library(
         Op.OF_ROW: Rates(30, kernel_gradient=1.2, start=3e5),
         Op.OF_COLUMN: Rates(30, multiplication=1.05, kernel_gradient=1.2, start=1e5),
         Op.FILTERING: Rates(150, multiplication=1.27, inputs_gradient=0.81, start=2.1e6),
-        Op.BY_POINT: Rates(105, multiplication=1.05, start=6e6, weight=20),
+        Op.BY_POINT: Rates(105, multiplication=1.05, start=8e6, weight=50),
     },
 )
 LIBRARIES = {one.name: one for one in (ONEDNN, EIGEN)}
