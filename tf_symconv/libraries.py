@@ -78,6 +78,7 @@ class Library:
         title: For people.
         lanes: Products and depthwise convolutions work on so many channels at once, ...
         gradient_lanes: ... and gradients of convolutions with respect to the inputs on so many.
+        kernel_gradient_lanes: Gradients with respect to single rows or columns of a kernel work on so many filters.
         crowding: How much longer a multiplication takes where the values of one output leave the first cache.
         speed_in_16_bits: How many times as fast it multiplies 16-bit numbers.
         rates: By op.
@@ -87,6 +88,7 @@ class Library:
     title: str
     lanes: int
     gradient_lanes: int
+    kernel_gradient_lanes: int
     crowding: float
     speed_in_16_bits: float
     rates: Mapping[Op, Rates]
@@ -104,6 +106,7 @@ ONEDNN = Library(
     title="oneDNN",
     lanes=16,
     gradient_lanes=16,
+    kernel_gradient_lanes=1,
     crowding=1.1,
     speed_in_16_bits=8,
     rates={
@@ -132,6 +135,7 @@ EIGEN = Library(
     title="Eigen",
     lanes=16,
     gradient_lanes=4,
+    kernel_gradient_lanes=64,
     crowding=1.1,
     speed_in_16_bits=8,
     rates={
@@ -143,7 +147,7 @@ EIGEN = Library(
         Op.ROW_PRODUCT: Rates(10, multiplication=2.15, start=4e6),
         Op.CONTRACTION: Rates(79, inputs_gradient=0.71, kernel_gradient=0.91, start=2.2e6),
         Op.SPREADING: Rates(52, multiplication=1.55, inputs_gradient=0.39, kernel_gradient=0.71, start=1.6e6),
-        Op.SUM: Rates(10, multiplication=2.5, start=1e5),
+        Op.SUM: Rates(10, multiplication=1.1, start=1e5),
         Op.OF_ROW: Rates(30, kernel_gradient=1.2, start=3e5),
         Op.OF_COLUMN: Rates(30, multiplication=1.05, kernel_gradient=1.2, start=1e5),
         Op.FILTERING: Rates(150, multiplication=1.27, inputs_gradient=0.81, start=2.1e6),

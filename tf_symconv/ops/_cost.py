@@ -30,6 +30,7 @@ class Step:
             faster, since TensorFlow widens and rounds them on the way.
         by_convolution: Whether its gradients are convolutions: their filters are the channels, and for the kernel
             their channels the examples.
+        filters: So many filters are all of a gradient with respect to the kernel, 0 where that is as fast as with more.
         kernel_gradient_by: The step whose gradient with respect to the kernel stands for its own.
     """
 
@@ -45,6 +46,7 @@ class Step:
     slowness: float = 1.0
     in_16_bits: bool = False
     by_convolution: bool = False
+    filters: int = 0
     kernel_gradient_by: "Step | None" = None
 
     @property
@@ -69,7 +71,7 @@ class Step:
             return self.kernel_gradient_by.kernel_gradient(batch, by)
         if not self.kernel:
             return 0.0
-        few = waste(batch, _FEW) if self.by_convolution else 1.0
+        few = waste(batch, _FEW) if self.by_convolution else waste(self.filters, by.kernel_gradient_lanes)
         return self._cost(batch, by, by.rates[self.op].kernel_gradient * few)
 
     def _cost(self, batch: int, by: Library, longer: float) -> float:

@@ -1,5 +1,6 @@
 """The form of pictures in which every sum of inputs that meet tied slices of the kernel stays by itself."""
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -87,6 +88,7 @@ class Summed(Form):
         cells = math.prod(one.size for axis, one in enumerate(self.ties) if axis not in self.folded)
         op = Op.OF_COLUMN if 1 in self.folded else Op.OF_ROW
         each = convolution_step(of, size, cells, [axis.stride for axis in of.axes], op)
+        each = dataclasses.replace(each, filters=of.filters)
         count = len(self.windows)
         adding = [Step(0, count * each.written, each.written, Op.SUM)] if count > 1 else []
         return [*sums, *[each] * count, *adding]
