@@ -22,7 +22,7 @@ from tf_symconv.ops._by_point import WinogradByPoint, has_filtering_by_point
 from tf_symconv.ops._forms import Dense, Problem
 from tf_symconv.ops._winograd import Winograd, has_minimal_filtering
 
-FORMS = [Winograd, WinogradByPoint]
+FORMS: list[Any] = [Winograd, WinogradByPoint]
 by_both = pytest.mark.parametrize("form", FORMS, ids=["in groups", "by point"])
 
 
@@ -31,7 +31,7 @@ def numbers(*shape: int, seed: int = 0) -> np.ndarray:
 
 
 @st.composite
-def problems(draw: st.DrawFn) -> tuple[type, Problem, int]:
+def problems(draw: st.DrawFn) -> tuple[Any, Problem, int]:
     form = draw(st.sampled_from(FORMS))
     padding = draw(st.sampled_from(["valid", "same"]))
     axes = []
@@ -46,7 +46,7 @@ def problems(draw: st.DrawFn) -> tuple[type, Problem, int]:
 
 @hypothesis.settings(max_examples=60, deadline=None)
 @hypothesis.given(problems())
-def test_it_equals_the_dense_convolution(case: tuple[type, Problem, int]) -> None:
+def test_it_equals_the_dense_convolution(case: tuple[Any, Problem, int]) -> None:
     form, problem, batch = case
     assert has_minimal_filtering(problem) if form is Winograd else has_filtering_by_point(problem)
     sizes, cells = ([getattr(axis, what) for axis in problem.axes] for what in ("size", "kernel"))
