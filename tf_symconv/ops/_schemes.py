@@ -80,9 +80,10 @@ def twin_schemes_of(
     def reduced_halves(form: Form) -> Apply:
         def apply(inputs: tf.Tensor, pair: Kernels) -> tf.Tensor:
             joined = form(inputs, tf.concat(pair, -1))
-            return (
-                joined if reduction == "concat" else reduce_twins(*tf.split(joined, 2, -1), reduction, "channels_last")
-            )
+            if reduction == "concat":
+                return joined
+            one, other = tf.split(joined, 2, -1)
+            return reduce_twins(one, other, reduction, "channels_last")
 
         return apply
 
