@@ -1,7 +1,7 @@
 """The layout that the convolutions of the stock CPU run in every precision: channels last; and sizes in a graph.
 
-Where the batch size is not known, TensorFlow's own gradients of reshaping and joining ask for the shape of what came
-in, and so for a forward pass that is needed for nothing else. Those here know all other sizes.
+Where the batch size is not known, TensorFlow's own gradients of reshaping, joining and cutting ask for the shape of
+what came in, and so for a forward pass that is needed for nothing else. Those here know all other sizes.
 """
 
 from collections.abc import Sequence
@@ -59,3 +59,31 @@ def concat(tensors: Sequence[tf.Tensor], axis: int) -> tf.Tensor:
         return tf.concat(tensors, axis), lambda dy: tf.split(dy, sizes, axis)
 
     return cast(Any, run)(*tensors)
+
+
+def cut(tensor: tf.Tensor, axis: int, start: int, length: int) -> tf.Tensor:
+    """Return so many entries of an axis of known size."""
+    size = known_sizes(tensor)[axis]
+    if length == size:
+        return tensor
+
+    @tf.custom_gradient
+    def run(tensor: tf.Tensor) -> Any:
+        part = tensor[(slice(None),) * axis + (slice(start, start + length),)]
+        return part, lambda dy: extend(dy, axis, start, size - start - length)
+
+    return cast(Any, run)(tensor)
+
+
+def extend(tensor: tf.Tensor, axis: int, before: int, after: int) -> tf.Tensor:
+    """Add zeros before and after the entries of an axis of known size."""
+    size = known_sizes(tensor)[axis]
+    if not before and not after:
+        return tensor
+    paddings = [[0, 0]] * axis + [[before, after]] + [[0, 0]] * (tensor.shape.rank - axis - 1)
+
+    @tf.custom_gradient
+    def run(tensor: tf.Tensor) -> Any:
+        return tf.pad(tensor, paddings), lambda dy: cut(dy, axis, before, size)
+
+    return cast(Any, run)(tensor)

@@ -12,6 +12,7 @@ from tf_symconv.kernels import Ties
 from tf_symconv.ops._by_point import WinogradByPoint, has_filtering_by_point
 from tf_symconv.ops._convolved import Convolved, has_convolved_gradients
 from tf_symconv.ops._cost import Step
+from tf_symconv.ops._flat import Flat, has_flat_product
 from tf_symconv.ops._forms import Dense, Form, Problem, Room, Strided, is_known
 from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
@@ -144,6 +145,8 @@ def whole_forms(problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -
         found.append(Summed(problem, ties, folded))
     if len(folded) == 2 and has_products(problem):
         found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
+    if has_flat_product(problem, ties, folded):
+        found.append(Flat(problem, ties))
     return found
 
 
