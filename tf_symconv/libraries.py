@@ -44,6 +44,7 @@ class Op(enum.Enum):
     OF_COLUMN = "a convolution with one column of a kernel"
     FILTERING = "a convolution in groups, one for each point of minimal filtering"
     BY_POINT = "a convolution for each point of minimal filtering"
+    OF_SHARED = "a convolution of sums that several cells of a kernel share, with convolved gradients"
     SIDE_BY_SIDE = "sums of slices, side by side as channels"
     FLAT_PRODUCT = "a product of such channels with the kernel"
 
@@ -126,6 +127,7 @@ ONEDNN = Library(
         # Its inputs are still at hand, but not its kernel, which it rearranges.
         Op.FILTERING: Rates(20, multiplication=1.2, weight=150),
         Op.BY_POINT: Rates(100, multiplication=1.2, start=3e7),
+        Op.OF_SHARED: Rates(400, kernel_gradient=2),
         Op.SIDE_BY_SIDE: Rates(400),
         Op.FLAT_PRODUCT: Rates(100),
     },
@@ -156,6 +158,7 @@ EIGEN = Library(
         Op.OF_COLUMN: Rates(30, multiplication=1.05, kernel_gradient=1.2, start=1e5),
         Op.FILTERING: Rates(150, multiplication=1.27, inputs_gradient=0.81, start=2.1e6),
         Op.BY_POINT: Rates(105, multiplication=1.05, start=8e6, weight=50),
+        Op.OF_SHARED: Rates(35, inputs_gradient=0.8, kernel_gradient=0.7, start=7e6),
         Op.SIDE_BY_SIDE: Rates(4.5, start=1.8e6),
         Op.FLAT_PRODUCT: Rates(46, multiplication=0.81, inputs_gradient=1.55, kernel_gradient=0.68, start=2.2e6),
     },

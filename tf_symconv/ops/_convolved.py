@@ -17,7 +17,7 @@ from tf_symconv.libraries import Op
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._forms import Dense, Form, Problem, is_known
-from tf_symconv.ops._layout import known_sizes
+from tf_symconv.ops._layout import known_sizes, reshape_examples
 from tf_symconv.ops._order import after_kernels
 
 #: Inputs whose channels come first and examples last take as long to make and read as reading them so often.
@@ -85,20 +85,21 @@ def half_turned(kernel: tf.Tensor, groups: int = 1) -> tf.Tensor:
     return tf.reshape(tf.transpose(split, [0, 1, 4, 3, 2]), [height, width, filters // groups, groups * channels])
 
 
-def pads_back(kernel: tf.Tensor, pads: Pads) -> Pads:
+def pads_back(kernel: tf.Tensor, pads: Pads, dilations: Sequence[int] = (1, 1)) -> Pads:
     """Return the zeros around the outputs of a convolution for the way back to its inputs."""
-    sizes = known_sizes(kernel)[:2]
-    return [(size - 1 - before, size - 1 - after) for size, (before, after) in zip(sizes, pads, strict=True)]
+    spans = [(size - 1) * dilation for size, dilation in zip(known_sizes(kernel)[:2], dilations, strict=True)]
+    return [(span - before, span - after) for span, (before, after) in zip(spans, pads, strict=True)]
 
 
-def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads) -> tf.Tensor:
-    """Convolve pictures; gradients are convolutions.
+def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, dilations: Sequence[int] = (1, 1)) -> tf.Tensor:
+    """Convolve pictures; gradients are convolutions, which CPUs have for dilated ones too.
 
     Args:
         inputs: Shape ``(batch, rows, columns, channels)``.
         kernel: Shape ``(height, width, channels, filters)``.
         pads: How many zeros stand before and after the rows, and before and after the columns: fewer than the kernel
-            has cells there.
+            spans there.
+        dilations: How far apart its cells meet the rows and the columns.
 
     Returns:
         Shape ``(batch, new rows, new columns, filters)``.
@@ -107,45 +108,61 @@ def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads) -> tf.Tensor:
     @tf.custom_gradient
     def run(inputs: tf.Tensor, kernel: tf.Tensor) -> Any:
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            of_kernel = kernel_gradient(inputs, dy, pads)
+            of_kernel = kernel_gradient(inputs, dy, pads, dilations)
             dy = after_kernels(dy, of_kernel)
-            return dense_with_pads(dy, half_turned(kernel), pads_back(kernel, pads)), of_kernel
+            return convolved(dy, half_turned(kernel), pads_back(kernel, pads, dilations), dilations), of_kernel
 
-        return dense_with_pads(inputs, kernel, pads), gradient
+        return dense_with_pads(inputs, kernel, pads, dilations=dilations), gradient
 
     return cast(Any, run)(inputs, kernel)
 
 
-def kernel_gradient(inputs: tf.Tensor, dy: tf.Tensor, pads: Pads) -> tf.Tensor:
-    """Return the gradient of a convolution with respect to its kernel, as a convolution.
+def kernel_gradient(inputs: tf.Tensor, dy: tf.Tensor, pads: Pads, dilations: Sequence[int] = (1, 1)) -> tf.Tensor:
+    """Return the gradient of a convolution with respect to its kernel, as a convolution: its strides are dilations.
 
     Args:
         inputs: Shape ``(batch, rows, columns, channels)``.
         dy: The gradient with respect to the outputs, shape ``(batch, new rows, new columns, filters)``.
         pads: The zeros around the inputs.
+        dilations: Those of the convolution.
 
     Returns:
         Shape ``(height, width, channels, filters)``.
     """
-    made = dense_with_pads(tf.transpose(inputs, (3, 1, 2, 0)), tf.transpose(dy, (1, 2, 0, 3)), pads)
+    made = dense_with_pads(tf.transpose(inputs, (3, 1, 2, 0)), tf.transpose(dy, (1, 2, 0, 3)), pads, strides=dilations)
     return tf.transpose(made, (1, 2, 0, 3))
 
 
-def dense_with_pads(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: int = 1) -> tf.Tensor:
+def dense_with_pads(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    pads: Pads,
+    groups: int = 1,
+    *,
+    strides: Sequence[int] = (1, 1),
+    dilations: Sequence[int] = (1, 1),
+) -> tf.Tensor:
     """Return the stock convolution of pictures with zeros around them."""
-    sizes = known_sizes(kernel)[:2]
-    same = all(pad == ((size - 1) // 2, size // 2) for pad, size in zip(pads, sizes, strict=True))
+    spans = [(size - 1) * dilation for size, dilation in zip(known_sizes(kernel)[:2], dilations, strict=True)]
+    same = all(pad == (span // 2, span - span // 2) for pad, span in zip(pads, spans, strict=True))
+    same = same and max(strides) == 1
     if groups == 1 and not same:
         explicit: Any = [[0, 0], *(list(pad) for pad in pads), [0, 0]]
-        return tf.nn.conv2d(inputs, kernel, 1, explicit)
+        made = tf.nn.conv2d(inputs, kernel, list(strides), explicit, dilations=list(dilations))
+        if max(dilations) == 1:
+            return made
+        # TensorFlow does not infer how large a dilated convolution is where the batch is not known.
+        around = zip(known_sizes(inputs)[1:3], pads, spans, strict=True)
+        outputs = [size + sum(pad) - span for size, pad, span in around]
+        return reshape_examples(made, [*outputs, known_sizes(kernel)[-1]])
     if not same:
         inputs = tf.pad(inputs, [[0, 0], *(list(pad) for pad in pads), [0, 0]])
     return dense_convolution(
         inputs,
         kernel,
-        strides=(1, 1),
+        strides=strides,
         padding="same" if same else "valid",
-        dilations=(1, 1),
+        dilations=dilations,
         groups=groups,
         data_format="channels_last",
     )

@@ -17,6 +17,7 @@ from tf_symconv.ops._forms import Dense, Form, Problem, Room, Strided, is_known
 from tf_symconv.ops._layout import known_sizes
 from tf_symconv.ops._products import FoldThenContract, SpreadThenFold, has_products
 from tf_symconv.ops._setting import compiled_by_xla
+from tf_symconv.ops._shared import SharedSums, has_shared_sums
 from tf_symconv.ops._sums import Summed, has_sums
 from tf_symconv.ops._winograd import Winograd, has_minimal_filtering
 
@@ -143,6 +144,8 @@ def whole_forms(problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -
     found: list[Form] = [Strided(problem, ties, [axis in folded for axis in range(len(ties))])]
     if has_sums(problem, folded):
         found.append(Summed(problem, ties, folded))
+    if has_shared_sums(problem, ties, folded):
+        found.append(SharedSums(problem, ties))
     if len(folded) == 2 and has_products(problem):
         found += [FoldThenContract(problem, ties), SpreadThenFold(problem, ties)]
     if has_flat_product(problem, ties, folded):

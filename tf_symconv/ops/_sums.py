@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import tensorflow as tf
@@ -12,10 +12,11 @@ import tensorflow as tf
 from tf_symconv.kernels import Ties
 from tf_symconv.libraries import Op
 from tf_symconv.ops._bilinear import folded_product
+from tf_symconv.ops._convolved import Pads
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
-from tf_symconv.ops._layout import known_sizes, sizes_of
+from tf_symconv.ops._layout import extend, known_sizes, sizes_of
 from tf_symconv.ops._setting import compiled_by_xla
 
 
@@ -94,17 +95,23 @@ class Summed(Form):
         return [*sums, *[each] * count, *adding]
 
 
-def window_sum(inputs: tf.Tensor, window: np.ndarray, padding: str) -> tf.Tensor:
+def window_sum(inputs: tf.Tensor, window: np.ndarray, padding: str | Pads) -> tf.Tensor:
     """Return the weighted sums over windows of a picture, in one pass.
 
     Args:
         inputs: Shape ``(batch, rows, columns, channels)``.
         window: The weights, shape ``(height, width)``.
-        padding: ``"valid"`` or ``"same"``.
+        padding: ``"valid"``, ``"same"``, or how many zeros stand before and after the rows and the columns, all of
+            which are known then.
     """
     if not compiled_by_xla():
         weights = np.tile(window[:, :, None, None], (known_sizes(inputs)[-1], 1))
-        return tf.nn.depthwise_conv2d(inputs, tf.constant(weights, inputs.dtype), [1, 1, 1, 1], PADDINGS[padding])
+        around: Any = PADDINGS[padding] if isinstance(padding, str) else [[0, 0], *map(list, padding), [0, 0]]
+        return tf.nn.depthwise_conv2d(inputs, tf.constant(weights, inputs.dtype), [1, 1, 1, 1], around)
+    if not isinstance(padding, str):
+        for axis, (before, after) in enumerate(padding, 1):
+            inputs = extend(inputs, axis, before, after)
+        padding = "valid"
     # XLA makes one loop of these: nothing that two views share is written down.
     views = []
     for at in np.argwhere(window):
