@@ -159,7 +159,7 @@ EIGEN = Library(
         Op.FILTERING: Rates(150, multiplication=1.27, inputs_gradient=0.81, start=2.1e6),
         Op.BY_POINT: Rates(105, multiplication=1.05, start=8e6, weight=50),
         Op.OF_SHARED: Rates(35, inputs_gradient=0.8, kernel_gradient=0.7, start=7e6),
-        Op.SIDE_BY_SIDE: Rates(4.5, start=1.8e6),
+        Op.SIDE_BY_SIDE: Rates(4.5, start=4e6),
         Op.FLAT_PRODUCT: Rates(46, multiplication=0.81, inputs_gradient=1.55, kernel_gradient=0.68, start=2.2e6),
     },
 )
