@@ -108,7 +108,8 @@ class SharedSums(Form):
             start = max(-before, 0)
             inputs = cut(inputs, axis, start, size - start - max(-after, 0))
             pads.append((max(before, 0), max(after, 0)))
-        window = np.outer(*(some.window for some in pair))
+        down, across = (np.array(some.window, np.float32) for some in pair)
+        window = np.outer(down, across)
         if window.size > 1:
             return window_sum(inputs, window, pads)
         for axis, (before, after) in enumerate(pads, 1):
