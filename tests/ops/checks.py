@@ -1,12 +1,16 @@
 """Kernel maps that fold, and what the tests of their convolutions compare."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.signal import correlate2d
 
+from docs.conversion_table import _interpreter as interpreter_of
 from tf_symconv import kernels
 from tf_symconv.kernels import KernelMap
+from tf_symconv.ops._axes import Axis
 from tf_symconv.ops._forms import Problem
 
 PATTERN = "AABCC/AABCC/DDEFF/GGHII/GGHII"
@@ -62,3 +66,27 @@ def assert_close(got: list[tf.Tensor], want: list[tf.Tensor], label: str, tolera
         assert one.shape == other.shape, f"{label}: {name}"
         scale = float(tf.reduce_max(tf.abs(other))) if tf.size(other) > 0 else 0.0
         np.testing.assert_allclose(one, other, atol=tolerance * scale + 1e-6, err_msg=f"{label}: {name}")
+
+
+def correlated(inputs: np.ndarray, kernel: np.ndarray, axes: Sequence[Axis]) -> np.ndarray:
+    """Return the convolution of pictures by SciPy, without strides; the kernel holds the zeros of its dilation."""
+    if axes[0].padding == "same":
+        inputs = np.pad(inputs, [(0, 0), *((axis.before(axis.size), axis.extent) for axis in axes), (0, 0)])
+    made = np.zeros((len(inputs), *(axis.outputs(axis.size) for axis in axes), kernel.shape[-1]))
+    _, rows, columns, filters = made.shape
+    for example in range(len(inputs)):
+        for channel in range(kernel.shape[-2]):
+            for filter_ in range(filters):
+                one = correlate2d(inputs[example, ..., channel], kernel[..., channel, filter_], mode="valid")
+                made[example, ..., filter_] += one[:rows, :columns]
+    return made
+
+
+def by_litert(function: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> np.ndarray:
+    """Return what the function makes of the inputs once it is converted to LiteRT."""
+    traced = tf.function(function, input_signature=[tf.TensorSpec(inputs.shape)]).get_concrete_function()
+    interpreter = interpreter_of(tf.lite.TFLiteConverter.from_concrete_functions([traced]).convert())
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])

@@ -5,10 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy.signal import correlate2d
 
-from docs.conversion_table import _interpreter as interpreter_of
-from tests.ops.checks import MAPS, arrays, assert_close, values_and_gradients
+from tests.ops.checks import MAPS, arrays, assert_close, by_litert, correlated, values_and_gradients
 from tf_symconv import kernels, libraries, ops
 from tf_symconv.kernels import Ties
 from tf_symconv.ops import _flat
@@ -44,14 +42,7 @@ def test_against_scipy(signs: tuple[int, int], padding: str, dilation: int) -> N
     kernel = np.einsum("ia,jb,abcf->ijcf", *(one.matrix for one in ties), small)
     spread = np.zeros((4 * dilation + 1, 3 * dilation + 1, 3, 2))
     spread[::dilation, ::dilation] = kernel
-    if padding == "same":
-        inputs = np.pad(inputs, [(0, 0), *((axis.before(axis.size), axis.extent) for axis in problem.axes), (0, 0)])
-    want = np.zeros(outputs.shape)
-    _, rows_made, columns_made, _ = outputs.shape
-    for example, channel, filter_ in np.ndindex(2, 3, 2):
-        found = correlate2d(inputs[example, ..., channel], spread[..., channel, filter_], mode="valid")
-        want[example, ..., filter_] += found[:rows_made, :columns_made]
-    np.testing.assert_allclose(outputs, want, atol=1e-12)
+    np.testing.assert_allclose(outputs, correlated(inputs, spread, problem.axes), atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["mirror v", "mirror hv", "odd and even", "circular", "tile", "pattern", "zeros"])
@@ -156,11 +147,5 @@ def test_it_converts_to_litert() -> None:
     problem = Problem(axes(), 3, 4)
     flat, dense = flat_and_dense(problem)
     inputs, latent = arrays(kernels.Mirror("hv"), (5, 3, 3, 4), problem)
-    function = tf.function(lambda x: flat.run(x, latent), input_signature=[tf.TensorSpec(inputs.shape)])
-    model = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
-    interpreter = interpreter_of(model)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
-    interpreter.invoke()
-    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    found = by_litert(lambda x: flat.run(x, latent), inputs)
     np.testing.assert_allclose(found, dense.run(inputs, latent), atol=1e-5)

@@ -35,7 +35,7 @@ def cases(draw: st.DrawFn) -> tuple[KernelMap, tuple[int, ...], Problem]:
         axes.append(Axis(draw(st.integers(smallest, smallest + 9)), kernel, stride, dilation, padding))
     paired = isinstance(kernel_map, kernels.FlipBank | kernels.GroupLift | kernels.GroupRegular)
     groups = 1 if paired else draw(st.sampled_from([1, 1, 2]))
-    channels = 8 if isinstance(kernel_map, kernels.GroupRegular) else 2
+    channels = 8 if isinstance(kernel_map, kernels.GroupRegular) else draw(st.sampled_from([2, 8]))
     problem = Problem(tuple(axes), channels * groups, 8 if paired else 4, groups)
     return kernel_map, (*spatial, channels, problem.filters), problem
 

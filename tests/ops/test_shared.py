@@ -5,10 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy.signal import correlate2d
 
-from docs.conversion_table import _interpreter as interpreter_of
-from tests.ops.checks import PATTERN, arrays, assert_close, values_and_gradients
+from tests.ops.checks import PATTERN, arrays, assert_close, by_litert, correlated, values_and_gradients
 from tf_symconv import kernels, libraries, ops
 from tf_symconv.kernels import Ties
 from tf_symconv.ops._axes import Axis
@@ -56,14 +54,7 @@ def test_against_scipy(rows: str, columns: str, padding: str) -> None:
     inputs, small = rng.normal(size=(2, 9, 8, 3)), rng.normal(size=(*(one.reduced for one in ties), 3, 2))
     outputs = SharedSums(of, ties)(tf.constant(inputs), tf.constant(small)).numpy()
     kernel = np.einsum("ia,jb,abcf->ijcf", *(one.matrix for one in ties), small)
-    if padding == "same":
-        inputs = np.pad(inputs, [(0, 0), *((axis.before(axis.size), axis.kernel) for axis in of.axes), (0, 0)])
-    want = np.zeros(outputs.shape)
-    _, rows_made, columns_made, _ = outputs.shape
-    for example, channel, filter_ in np.ndindex(2, 3, 2):
-        found = correlate2d(inputs[example, ..., channel], kernel[..., channel, filter_], mode="valid")
-        want[example, ..., filter_] += found[:rows_made, :columns_made]
-    np.testing.assert_allclose(outputs, want, atol=1e-12)
+    np.testing.assert_allclose(outputs, correlated(inputs, kernel, of.axes), atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -135,11 +126,5 @@ def test_it_converts_to_litert() -> None:
     of = problem()
     shared, dense = shared_and_dense(of)
     inputs, latent = arrays(RUNS, (5, 5, 4, 6), of)
-    function = tf.function(lambda x: shared.run(x, latent), input_signature=[tf.TensorSpec(inputs.shape)])
-    model = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
-    interpreter = interpreter_of(model)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
-    interpreter.invoke()
-    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    found = by_litert(lambda x: shared.run(x, latent), inputs)
     np.testing.assert_allclose(found, dense.run(inputs, latent), atol=1e-5)

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
-from scipy.signal import correlate2d
 
-from docs.conversion_table import _interpreter as interpreter_of
-from tests.ops.checks import assert_close, values_and_gradients
+from tests.ops.checks import assert_close, by_litert, correlated, values_and_gradients
 from tf_symconv import kernels, layers, libraries, ops
 from tf_symconv.ops import _winograd
 from tf_symconv.ops._axes import Axis
@@ -66,11 +64,7 @@ def test_against_scipy(width: int, padding: str, form: Any) -> None:
     rows, columns = (Axis(size, cell, 1, 1, padding) for size, cell in zip(sizes, cells, strict=True))
     problem = Problem((rows, columns), 64, 2)
     outputs = form(problem)(tf.constant(inputs), tf.constant(kernel)).numpy()
-    want = np.zeros(outputs.shape)
-    for place in np.ndindex(2, 64, 2):
-        example, channel, filter_ = place
-        one = (inputs[example, ..., channel].astype(float), kernel[:, :, channel, filter_].astype(float))
-        want[example, ..., filter_] += correlate2d(*one, mode=padding)
+    want = correlated(inputs.astype(float), kernel.astype(float), problem.axes)
     assert np.linalg.norm(outputs - want) < 4e-6 * np.linalg.norm(want)
     double = form(problem)(tf.constant(inputs, tf.float64), tf.constant(kernel, tf.float64)).numpy()
     np.testing.assert_allclose(double, want, atol=1e-11)
@@ -198,13 +192,7 @@ def test_it_converts_to_litert(form: Any) -> None:
     """In groups it is a convolution with dilation, which LiteRT has, if not for gradients."""
     problem = Problem((Axis(8, 3, 1, 1, "same"), Axis(9, 5, 1, 1, "same")), 4, 6)
     inputs, kernel = tf.constant(numbers(2, 8, 9, 4)), tf.constant(numbers(3, 5, 4, 6))
-    function = tf.function(lambda x: form(problem)(x, kernel), input_signature=[tf.TensorSpec((2, 8, 9, 4))])
-    flat = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
-    interpreter = interpreter_of(flat)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
-    interpreter.invoke()
-    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    found = by_litert(lambda x: form(problem)(x, kernel), inputs)
     want = Dense(problem)(inputs, kernel).numpy()
     np.testing.assert_allclose(found, want, atol=1e-5 * np.abs(want).max())
 

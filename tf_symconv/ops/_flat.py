@@ -39,7 +39,7 @@ class Flat(Form):
     these are fast in memory, and a convolution is not.
     """
 
-    # XLA convolves few channels faster.
+    # Not measured there.
     for_xla = False
 
     @property

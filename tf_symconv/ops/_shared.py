@@ -75,6 +75,7 @@ class SharedSums(Form):
     These are the cells of a kernel that is dilated by how far they lie apart; the convolutions are added up.
     """
 
+    # Not measured there.
     for_xla = False
 
     def __init__(self, problem: Problem, ties: Sequence[Ties]) -> None:

@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.libraries import Op
+from tf_symconv.ops._axes import NARROW
 from tf_symconv.ops._bilinear import folded_product
 from tf_symconv.ops._convolved import Pads
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._forms import Form, Problem, convolution_step
-from tf_symconv.ops._layout import extend, known_sizes, sizes_of
+from tf_symconv.ops._layout import cut, extend, known_sizes, sizes_of
 from tf_symconv.ops._setting import compiled_by_xla
 
 
@@ -82,7 +83,9 @@ class Summed(Form):
             length = of.axes[axis].size or 1
             size = size // length * of.axes[axis].outputs(length)
         sums = [
-            Step(size * window.size, of.inputs, size, Op.SUM, moved_lanes=of.channels)  # a depthwise convolution
+            Step(
+                size * window.size, of.inputs, size, Op.SUM, moved_lanes=of.channels
+            )  # a depthwise convolution, or slices
             for window in self.windows
             if window.size > 1
         ]
@@ -96,23 +99,46 @@ class Summed(Form):
 
 
 def window_sum(inputs: tf.Tensor, window: np.ndarray, padding: str | Pads) -> tf.Tensor:
-    """Return the weighted sums over windows of a picture, in one pass.
+    """Return the sums over windows of a picture, in one pass.
 
     Args:
         inputs: Shape ``(batch, rows, columns, channels)``.
-        window: The weights, shape ``(height, width)``.
+        window: The signs of what is added up, 1, 0 or -1, shape ``(height, width)``.
         padding: ``"valid"``, ``"same"``, or how many zeros stand before and after the rows and the columns, all of
             which are known then.
     """
-    if not compiled_by_xla():
-        weights = np.tile(window[:, :, None, None], (known_sizes(inputs)[-1], 1))
-        around: Any = PADDINGS[padding] if isinstance(padding, str) else [[0, 0], *map(list, padding), [0, 0]]
-        return tf.nn.depthwise_conv2d(inputs, tf.constant(weights, inputs.dtype), [1, 1, 1, 1], around)
+    if compiled_by_xla():
+        return _fused_sum(inputs, window, padding)
+    *sizes, channels = known_sizes(inputs)[1:]
+    if channels < NARROW and None not in sizes:
+        # A depthwise convolution takes as long for few channels as for many, slices do not.
+        if isinstance(padding, str):
+            same = padding == "same"
+            padding = [((size - 1) // 2, size // 2) if same else (0, 0) for size in window.shape]
+        return _sliced_sum(inputs, window, padding)
+    weights = np.tile(window[:, :, None, None], (channels, 1))
+    around: Any = PADDINGS[padding] if isinstance(padding, str) else [[0, 0], *map(list, padding), [0, 0]]
+    return tf.nn.depthwise_conv2d(inputs, tf.constant(weights, inputs.dtype), [1, 1, 1, 1], around)
+
+
+def _sliced_sum(inputs: tf.Tensor, window: np.ndarray, pads: Pads) -> tf.Tensor:
+    for axis, (before, after) in enumerate(pads, 1):
+        inputs = extend(inputs, axis, before, after)
+    views = []
+    for at in np.argwhere(window):
+        view = inputs if window[tuple(at)] > 0 else -inputs
+        for axis, (start, length) in enumerate(zip(at, window.shape, strict=True), 1):
+            view = cut(view, axis, int(start), known_sizes(inputs)[axis] - length + 1)
+        views.append(view)
+    return tf.add_n(views)
+
+
+def _fused_sum(inputs: tf.Tensor, window: np.ndarray, padding: str | Pads) -> tf.Tensor:
+    """Return the sums as XLA makes one loop of them: nothing that two views share is written down."""
     if not isinstance(padding, str):
         for axis, (before, after) in enumerate(padding, 1):
             inputs = extend(inputs, axis, before, after)
         padding = "valid"
-    # XLA makes one loop of these: nothing that two views share is written down.
     views = []
     for at in np.argwhere(window):
         view = float(window[tuple(at)]) * inputs
