@@ -211,13 +211,25 @@ def test_second_derivatives(scheme_index: Any) -> None:
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * float(tf.reduce_max(tf.abs(want))))
 
 
-@pytest.mark.parametrize("name", sorted(MAPS))
+#: Structures of every kind, which have all forms between them.
+KINDS = ("odd and even", "c4", "circular", "tile both", "pattern", "bank", "lift d4", "regular d4", "1-D", "3-D")
+
+
+def small_problem(name: str) -> tuple[KernelMap, tuple[int, ...], Problem]:
+    kernel_map, shapes = MAPS[name]
+    axes = tuple(Axis(kernel + 3, kernel, 1, 1, "same") for kernel in shapes[0])
+    return kernel_map, (*shapes[0], 8, 8), Problem(axes, 8, 8)
+
+
+def test_the_kinds_have_every_form() -> None:
+    names = {name: {scheme.name for scheme in schemes_of(*small_problem(name))} for name in MAPS}
+    assert set.union(*(names[name] for name in KINDS)) == set.union(*names.values())
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_gradients_in_graphs_come_in_lots(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_forms, "WORTH", 1.0)
-    kernel_map, shapes = MAPS[name]
-    spatial = shapes[0]
-    problem = Problem(tuple(Axis(kernel + 3, kernel, 1, 1, "same") for kernel in spatial), 8, 8)
-    shape = (*spatial, 8, 8)
+    kernel_map, shape, problem = small_problem(name)
     inputs, latent = arrays(kernel_map, shape, problem, batch=5)
     dense, *folded = schemes_of(kernel_map, shape, problem)
 
