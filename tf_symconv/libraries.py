@@ -128,8 +128,8 @@ ONEDNN = Library(
         Op.FILTERING: Rates(20, multiplication=1.2, weight=150),
         Op.BY_POINT: Rates(100, multiplication=1.2, start=3e7),
         Op.OF_SHARED: Rates(400, kernel_gradient=2),
-        Op.SIDE_BY_SIDE: Rates(400),
-        Op.FLAT_PRODUCT: Rates(100),
+        Op.SIDE_BY_SIDE: Rates(7.5, start=1e6),
+        Op.FLAT_PRODUCT: Rates(62, multiplication=2.75, inputs_gradient=1.44, kernel_gradient=0.71, start=1.4e6),
     },
 )
 

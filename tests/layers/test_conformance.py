@@ -40,9 +40,9 @@ def channels_axis_first(x):
     return np.moveaxis(x, -1, 1)
 
 
-def train(model, x, **arguments):
+def train(model, x, optimizer=None, **arguments):
     """Take two training steps towards random targets."""
-    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse", **arguments)
+    model.compile(optimizer=optimizer or keras.optimizers.Adam(0.01), loss="mse", **arguments)
     fit(model, x)
 
 
@@ -50,7 +50,9 @@ def fit(model, x):
     if not model.trainable_variables:
         return
     targets = np.random.default_rng(1).normal(size=model.compute_output_shape(x.shape))
-    model.fit(x, targets, epochs=2, batch_size=len(x), verbose=0)
+    # Two batches, not two epochs: iterators over distributed data take longer than the steps.
+    twice = (np.concatenate([both, both]) for both in (x, targets))
+    model.fit(*twice, batch_size=len(x), shuffle=False, verbose=0)
 
 
 def test_every_public_layer_has_a_row():
@@ -223,8 +225,8 @@ def test_jit_compile_trains_as_without(case):
     x = case.inputs()
     plain, compiled = case.make_model(), case.make_model()
     compiled.set_weights(plain.get_weights())
-    train(plain, x, jit_compile=False)
-    train(compiled, x, jit_compile=True)
+    train(plain, x, keras.optimizers.SGD(0.1), run_eagerly=True, jit_compile=False)
+    train(compiled, x, keras.optimizers.SGD(0.1), jit_compile=True)
     for a, b in zip(plain.get_weights(), compiled.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
@@ -273,7 +275,7 @@ def test_two_replicas_stay_equal_and_structured(case, strategy):
     single = case.make_model()
     single.set_weights(model.get_weights())
     fit(model, x)
-    train(single, x, jit_compile=False)
+    train(single, x, run_eagerly=True, jit_compile=False)
     for ours, variable in zip(single.trainable_variables, model.trainable_variables, strict=True):
         replicas = [np.asarray(v) for v in strategy.experimental_local_results(variable.value)]
         assert len(replicas) == 2
