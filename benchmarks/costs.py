@@ -90,7 +90,7 @@ def function_of(part: str, scheme: Scheme, dense: Scheme, given: Sequence[tf.Ten
     chosen = [scheme if part in (own, "step") else dense for own in PARTS[:3]]
     choice = Choice(dense, *chosen, reason="", batches=(given[0].shape[0],))
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(inputs: tf.Tensor, latent: tf.Tensor, upstream: tf.Tensor) -> Any:
         with tf.GradientTape() as tape:
             tape.watch([inputs, latent])

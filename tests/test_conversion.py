@@ -68,7 +68,7 @@ def test_nothing_of_the_structure_is_left_to_compute(layer):
 
 def test_the_plain_form_of_a_folded_layer_is_one_convolution():
     layer = layers.SymmetricConv2D(4, 5, implementation="folded")
-    model = keras.Sequential([keras.Input((8, 8, 2)), layer])
+    model = keras.Sequential([keras.Input((8, 8, 8)), layer])
     operations = _litert_operations(models.materialize(model))
     assert operations.count("CONV_2D") == 1
     assert set(operations) <= {"CONV_2D", "DELEGATE"}

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.layers.cases import CASES
 from tf_symconv import layers, modules
+from tf_symconv.ops import _structured
 
 MODULES: dict[str, Any] = {
     name: value
@@ -145,6 +146,20 @@ def test_functions_do_not_retrace_on_new_batch_sizes(case):
     # The call that makes variables is traced twice by TensorFlow.
     assert traces == (2 if module.variables else 1)
     assert len(module.variables) == len(make_built(case).variables)
+
+
+def test_autograph_leaves_convolutions_alone(monkeypatch):
+    """It would take seconds to rewrite all that they call, where a function is traced for the first time."""
+    found, run = [], _structured.run
+
+    def spied(*arguments):
+        found.append(tf.__internal__.autograph.control_status_ctx().status.name)
+        return run(*arguments)
+
+    monkeypatch.setattr(_structured, "run", spied)
+    module = modules.SymmetricConv2D(4, 3, symmetry="v")
+    tf.function(module, input_signature=[tf.TensorSpec((None, 8, 8, 3))]).get_concrete_function()
+    assert set(found) == {"DISABLED"}
 
 
 @rows_with("kernel")

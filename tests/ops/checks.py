@@ -50,6 +50,7 @@ def arrays(
     return tf.constant(inputs, tf.float32), tf.constant(latent, tf.float32)
 
 
+@tf.autograph.experimental.do_not_convert  # which would take seconds
 def values_and_gradients(scheme: Any, inputs: tf.Tensor, latent: tf.Tensor) -> list[tf.Tensor]:
     with tf.GradientTape() as tape:
         tape.watch([inputs, latent])
@@ -84,8 +85,9 @@ def correlated(inputs: np.ndarray, kernel: np.ndarray, axes: Sequence[Axis]) -> 
 
 def by_litert(function: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> np.ndarray:
     """Return what the function makes of the inputs once it is converted to LiteRT."""
-    traced = tf.function(function, input_signature=[tf.TensorSpec(inputs.shape)]).get_concrete_function()
-    interpreter = interpreter_of(tf.lite.TFLiteConverter.from_concrete_functions([traced]).convert())
+    traced = tf.function(function, input_signature=[tf.TensorSpec(inputs.shape)], autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()])
+    interpreter = interpreter_of(converter.convert())
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], inputs)
     interpreter.invoke()

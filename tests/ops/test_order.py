@@ -110,7 +110,7 @@ def test_gradients_of_inputs_alone_compute_none_of_kernels(gradient: str) -> Non
     values = [tf.ones(shape) for shape in ((4, 7, 7, 2), (3, 3, 2, 3), (4, 7, 7, 3))]
 
     def kernel_gradients(count: int) -> int:
-        @tf.function
+        @tf.function(autograph=False)
         def gradients(x: tf.Tensor, z: tf.Tensor, dy: tf.Tensor) -> Any:
             with tf.GradientTape() as tape:
                 tape.watch([x, z])
@@ -146,7 +146,7 @@ def test_with_xla_gradients_of_inputs_alone_wait_for_none_of_kernels(name: str) 
         return tape.gradient(y, [x], output_gradients=[dy])[0]
 
     specs = [tf.TensorSpec((4, 7, 6, channels)) for channels in (2, 3)]
-    graph = tf.function(gradient, jit_compile=True).get_concrete_function(*specs).graph
+    graph = tf.function(gradient, jit_compile=True, autograph=False).get_concrete_function(*specs).graph
     assert graph.inputs[1].op in _needed(graph.outputs[0])
     assert graph.inputs[0].op not in _needed(graph.outputs[0])  # the gradient of the kernel would need them
 
@@ -172,7 +172,7 @@ def test_gradients_of_unknown_batches_compute_no_more_than_those_of_known_ones(
             return tape.gradient(y, [x], output_gradients=[dy])
 
         specs = [tf.TensorSpec((batch, 8, 9, channels)) for channels in (4, filters)]
-        (made,) = tf.function(gradient).get_concrete_function(*specs).outputs
+        (made,) = tf.function(gradient, autograph=False).get_concrete_function(*specs).outputs
         found, waiting = set(), [made.op]
         while waiting:
             op = waiting.pop()
@@ -204,7 +204,7 @@ def test_gradients_that_fold_anew_wait_for_theirs() -> None:
             return tape.gradient(y, [x, latent], output_gradients=[dy])
 
         specs = [tf.TensorSpec((4, 7, 6, channels)) for channels in (2, 3)]
-        graph = tf.function(gradients).get_concrete_function(*specs).graph
+        graph = tf.function(gradients, autograph=False).get_concrete_function(*specs).graph
         inputs, dy = graph.inputs[:2]
         return any(
             _origin(op.outputs[0]) is inputs and dy in [_origin(other.outputs[0]) for other in op.control_inputs]

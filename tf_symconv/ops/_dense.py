@@ -7,11 +7,13 @@ import tensorflow as tf
 
 from tf_symconv.kernels import static_shape
 from tf_symconv.ops._layout import to_channels_first, to_channels_last
+from tf_symconv.ops._setting import unconverted
 
 PADDINGS: dict[str, Literal["VALID", "SAME"]] = {"valid": "VALID", "same": "SAME"}
 FORMATS: tuple[Literal["NWC"], Literal["NHWC"], Literal["NDHWC"]] = ("NWC", "NHWC", "NDHWC")
 
 
+@unconverted
 def dense_convolution(
     inputs: tf.Tensor,
     kernel: tf.Tensor,

@@ -8,8 +8,10 @@ import tensorflow as tf
 from tf_symconv.kernels import static_shape
 from tf_symconv.ops._dense import PADDINGS
 from tf_symconv.ops._layout import known_sizes, sizes_of, to_channels_first, to_channels_last
+from tf_symconv.ops._setting import unconverted
 
 
+@unconverted
 def dense_depthwise_convolution(
     inputs: tf.Tensor,
     kernel: tf.Tensor,

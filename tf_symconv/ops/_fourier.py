@@ -7,8 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import static_shape
+from tf_symconv.ops._setting import unconverted
 
 
+@unconverted
 def fourier_convolution(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Cross-correlate images with a kernel under a circular boundary, by multiplying their spectra.
 

@@ -3,8 +3,10 @@
 import tensorflow as tf
 
 from tf_symconv.ops._layout import to_channels_first, to_channels_last
+from tf_symconv.ops._setting import unconverted
 
 
+@unconverted
 def global_convolution(inputs: tf.Tensor, kernel: tf.Tensor, data_format: str = "channels_last") -> tf.Tensor:
     """Return ``y[i] = x[i] @ kernel[0] + (sum of x[j] over all j other than i) @ kernel[1]``.
 
@@ -34,6 +36,7 @@ def check_k(k: int, length: int | None) -> int:
     return k
 
 
+@unconverted
 def top_k_pooling(inputs: tf.Tensor, k: int, data_format: str = "channels_last") -> tf.Tensor:
     """Return the ``k`` largest values of each channel in descending order.
 

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_symconv.ops._setting import unconverted
+
 
 @functools.lru_cache(maxsize=256)
 def resampling_matrix(size: int, output_size: int) -> np.ndarray:
@@ -28,6 +30,7 @@ def resampling_matrix(size: int, output_size: int) -> np.ndarray:
     return np.fft.irfft(spectrum, output_size, axis=0) * (output_size / size)
 
 
+@unconverted
 def crop_spectrum(signal: tf.Tensor, output_size: Any, cutoff: Any = None) -> tf.Tensor:
     """Crop the spectrum along the last axis by FFTs; sizes may be known in the graph only.
 

@@ -2,10 +2,20 @@
 
 import contextlib
 import contextvars
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
 
 import tensorflow as tf
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def unconverted(function: _Function) -> _Function:
+    """Keep AutoGraph from rewriting a function and all that it calls, which takes seconds where it is traced first.
+
+    Nothing here needs that: what depends on tensors is told by ops.
+    """
+    return cast(_Function, tf.autograph.experimental.do_not_convert(function))
 
 
 def compiled_by_xla() -> bool:

@@ -13,11 +13,12 @@ from tf_symconv.ops._plan import Choice, Plan, check_implementation, choose
 from tf_symconv.ops._run import run
 from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._schemes import schemes_of, twin_schemes_of
-from tf_symconv.ops._setting import kernels_are_constant
+from tf_symconv.ops._setting import kernels_are_constant, unconverted
 from tf_symconv.ops._transposed import dense_transposed_convolution
 from tf_symconv.ops._twins import check_reduction
 
 
+@unconverted
 def convolution(
     inputs: tf.Tensor,
     latent: tf.Tensor,
@@ -193,6 +194,7 @@ def _run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor, data_format: str)
     return run(choice, inputs, latent)
 
 
+@unconverted
 def transposed_convolution(
     inputs: tf.Tensor,
     latent: tf.Tensor,
@@ -241,6 +243,7 @@ def transposed_convolution(
     )
 
 
+@unconverted
 def depthwise_convolution(
     inputs: tf.Tensor,
     latent: tf.Tensor,
@@ -290,6 +293,7 @@ def depthwise_convolution(
     return _run(choice, inputs, latent, data_format)
 
 
+@unconverted
 def twin_convolution(
     inputs: tf.Tensor,
     latent: tf.Tensor,

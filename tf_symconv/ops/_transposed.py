@@ -7,8 +7,10 @@ import tensorflow as tf
 from tf_symconv.kernels import static_shape
 from tf_symconv.ops._dense import FORMATS, PADDINGS, dense_convolution
 from tf_symconv.ops._layout import sizes_of, to_channels_first, to_channels_last
+from tf_symconv.ops._setting import unconverted
 
 
+@unconverted
 def dense_transposed_convolution(
     inputs: tf.Tensor,
     kernel: tf.Tensor,
