@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar, cast, final
 
 import numpy as np
 import tensorflow as tf
@@ -127,6 +127,25 @@ class Table:
         ones = np.ones(index.shape)
         return cls(index, ones if weight is None else weight.reshape(1, -1), int(labels.max()) + 1)
 
+    def cells(self, free: tf.Tensor, chosen: np.ndarray) -> tf.Tensor:
+        """Return some cells, shape ``(chosen, channels)``, for free weights of shape ``(size, channels)``.
+
+        The gradient is one product, which takes less time than those of gathers and additions.
+        """
+
+        @tf.custom_gradient
+        def run(free: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+            made: Any = None
+            for index, weight in zip(self.index[:, chosen], self.weight[:, chosen], strict=True):
+                term = free if np.array_equal(index, np.arange(self.size)) else tf.gather(free, index)
+                if np.any(weight != 1.0):
+                    term *= tf.constant(weight[:, None], free.dtype)
+                made = term if made is None else made + term
+            matrix = self.matrix[chosen]
+            return made, lambda dy: tf.matmul(tf.constant(matrix, dy.dtype), dy, transpose_a=True)
+
+        return cast(Any, run)(free)
+
     @functools.cached_property
     def matrix(self) -> np.ndarray:
         """The map as floats of shape ``(cells, size)``."""
@@ -184,16 +203,9 @@ class SpatialMap(KernelMap):
     def cells(self, latent: tf.Tensor, kernel_shape: Sequence[int], places: Sequence[Sequence[int]]) -> tf.Tensor:
         spatial, channels = split_shape(kernel_shape)
         table = self.table(spatial)
-        # The reshape keeps the gradient of the gather dense: its own gradient would be slices.
         flat = tf.reshape(latent, (table.size, -1))
         chosen = np.arange(math.prod(spatial)).reshape(spatial)[pick(places)].ravel()
-        kernel: Any = None
-        for index, weight in zip(table.index[:, chosen], table.weight[:, chosen], strict=True):
-            term = flat if np.array_equal(index, np.arange(table.size)) else tf.gather(flat, index)
-            if np.any(weight != 1.0):
-                term *= tf.constant(weight[:, None], flat.dtype)
-            kernel = term if kernel is None else kernel + term
-        return tf.reshape(kernel, (*map(len, places), *channels))
+        return tf.reshape(table.cells(flat, chosen), (*map(len, places), *channels))
 
     def select(self, kernel: tf.Tensor) -> tf.Tensor:
         table, flat, shape = self._flatten(kernel)

@@ -2,14 +2,12 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from typing import final
 
 import numpy as np
-import tensorflow as tf
 
 from tf_symconv import groups
-from tf_symconv.kernels._base import SpatialMap, Table, split_shape
+from tf_symconv.kernels._base import SpatialMap, Table
 
 LETTERS = "hvz"
 PARITIES = ("even", "odd")
@@ -93,20 +91,3 @@ class Mirror(SpatialMap):
         labels = np.ravel_multi_index(np.meshgrid(*places, indexing="ij"), sizes)
         weight = functools.reduce(np.multiply.outer, weights)
         return Table(labels.reshape(1, -1), weight.reshape(1, -1), int(np.prod(sizes)))
-
-    def expand(self, latent: tf.Tensor, kernel_shape: Sequence[int]) -> tf.Tensor:
-        spatial, _ = split_shape(kernel_shape)
-        kernel = tf.convert_to_tensor(latent)
-        for axis, sign in self._signs(len(spatial)).items():
-            half = spatial[axis] // 2
-            image = tf.reverse(_head(kernel, axis, half), [axis])
-            parts = [kernel, image] if sign > 0 else [kernel, -image]
-            if sign < 0 and spatial[axis] % 2:
-                parts.insert(1, tf.zeros_like(_head(kernel, axis, 1)))
-            kernel = tf.concat(parts, axis)
-        return kernel
-
-
-def _head(tensor: tf.Tensor, axis: int, size: int) -> tf.Tensor:
-    """Return the first ``size`` entries along ``axis``."""
-    return tensor[(slice(None),) * axis + (slice(size),)]
