@@ -33,8 +33,8 @@ def problems(draw: st.DrawFn) -> tuple[Any, Problem, int]:
     form = draw(st.sampled_from(FORMS))
     padding = draw(st.sampled_from(["valid", "same"]))
     axes = []
-    for smallest in (1, 3) if form is Winograd else (3, 1):
-        kernel = draw(st.integers(smallest, 9))
+    for smallest, largest in ((1, 9), (3, 9)) if form is Winograd else ((3, 8), (1, 9)):
+        kernel = draw(st.integers(smallest, largest))
         size = draw(st.integers(kernel if padding == "valid" else 1, 21))
         axes.append(Axis(size, kernel, 1, 1, padding))
     groups = draw(st.sampled_from([1, 1, 2])) if form is Winograd else 1
@@ -54,8 +54,10 @@ def test_it_equals_the_dense_convolution(case: tuple[Any, Problem, int]) -> None
     assert_close(values_and_gradients(form(problem), inputs, kernel), want, str(case), 2e-5)
 
 
-@by_both
-@pytest.mark.parametrize("width", [3, 5, 7, 9])
+@pytest.mark.parametrize(
+    ("form", "width"),
+    [(Winograd, width) for width in (3, 5, 7, 9)] + [(WinogradByPoint, width) for width in (3, 5, 7, 8)],
+)
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_against_scipy(width: int, padding: str, form: Any) -> None:
     """64 channels, in float64: what it rounds in float32 is what the module's text says."""
@@ -65,7 +67,7 @@ def test_against_scipy(width: int, padding: str, form: Any) -> None:
     problem = Problem((rows, columns), 64, 2)
     outputs = form(problem)(tf.constant(inputs), tf.constant(kernel)).numpy()
     want = correlated(inputs.astype(float), kernel.astype(float), problem.axes)
-    assert np.linalg.norm(outputs - want) < 5e-6 * np.linalg.norm(want)
+    assert np.linalg.norm(outputs - want) < 4e-6 * np.linalg.norm(want)
     double = form(problem)(tf.constant(inputs, tf.float64), tf.constant(kernel, tf.float64)).numpy()
     np.testing.assert_allclose(double, want, atol=1e-11)
 
@@ -134,6 +136,13 @@ def test_where_it_is_not_offered(axes: tuple[Axis, ...]) -> None:
     turned = Problem(axes[::-1], 64, 64)
     assert not has_minimal_filtering(Problem(axes, 64, 64))
     assert not has_filtering_by_point(turned)
+
+
+def test_nine_rows_are_not_filtered_by_point() -> None:
+    """They would round by more than 4e-6."""
+    nine = Axis(32, 9, 1, 1, "same")
+    assert has_minimal_filtering(Problem((nine, nine), 64, 64))
+    assert not has_filtering_by_point(Problem((nine, nine), 64, 64))
 
 
 def test_auto_takes_it_where_nothing_folds_as_well() -> None:
