@@ -1,5 +1,6 @@
 """The plain convolutions that structured modules build on: one for each kind that Keras has."""
 
+import abc
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -54,6 +55,23 @@ class Convolution(LazyModule):
         self.use_bias = check_switch("use_bias", use_bias)
         self.bias_initializer = _initializers.get(bias_initializer)
         self.bias: tf.Variable | None = None
+
+    def __call__(self, inputs: Any, training: bool = False) -> tf.Tensor:
+        """Return the outputs; the first call makes the variables.
+
+        Args:
+            inputs: As the constructor says.
+            training: Whether gradients will be taken: the whole training step is then made fast, not the outputs alone.
+
+        Raises:
+            ValueError: If the inputs have another rank or number of channels than the module is made for, or are not
+                floats.
+        """
+        return self.call(self.checked(inputs), training)
+
+    @abc.abstractmethod
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return what a call returns, for inputs that fit."""
 
     def refuse_strides_with_dilation(self) -> None:
         """Raise a ValueError if the module has both."""

@@ -134,8 +134,8 @@ class Structured(_Layer):
             device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA) or ``"GPU"``; by default what TensorFlow sees.
 
         Returns:
-            The schemes of the forward pass and of both gradients, the multiplications for one example, the predicted
-            cost as a share of the dense convolution's, and the reason.
+            The schemes of the forward pass, in inference and in training, and of both gradients, the multiplications
+            for one example, the predicted cost as a share of the dense convolution's, and the reason.
 
         Raises:
             AttributeError: If the layer is not built.
@@ -148,9 +148,10 @@ class Structured(_Layer):
     def _plan(self, input_shape: tuple[int | None, ...], **setting: Any) -> ops.Plan:
         """Work out what :meth:`plan` returns, for a ``dtype`` and a ``device``."""
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Return ``activation(convolution(inputs) + bias)``."""
-        outputs = self.convolve(inputs)
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Return ``activation(convolution(inputs) + bias)``; in training, as makes a whole training step fast."""
+        with ops.training_step(bool(training)):
+            outputs = self.convolve(inputs)
         if self.bias is not None:
             axis = outputs.shape.rank - 1 if self.data_format == "channels_last" else 1
             bias = tf.cast(tf.reshape(self.bias, (-1,)), outputs.dtype)

@@ -8,7 +8,7 @@ from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._depthwise import dense_depthwise_convolution
 from tf_symconv.ops._plan import IMPLEMENTATIONS, Plan, check_implementation
 from tf_symconv.ops._positions import check_k, global_convolution, top_k_pooling
-from tf_symconv.ops._setting import constant_kernels
+from tf_symconv.ops._setting import constant_kernels, training_step
 from tf_symconv.ops._structured import (
     convolution,
     depthwise_convolution,
@@ -35,6 +35,7 @@ __all__ = [
     "global_convolution",
     "plan_convolution",
     "top_k_pooling",
+    "training_step",
     "transposed_convolution",
     "transposed_end",
     "twin_convolution",

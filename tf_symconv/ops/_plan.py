@@ -1,10 +1,10 @@
-"""The choice between the schemes of a convolution: by cost, for the forward pass and for each gradient."""
+"""The choice between the schemes of a convolution: by cost, for inference and for each part of a training step."""
 
 import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import Any, TypeAlias, final
 
 import tensorflow as tf
 
@@ -16,10 +16,14 @@ from tf_symconv.ops._setting import compiled_by_xla, kernels_are_constant
 IMPLEMENTATIONS = ("auto", "dense", "folded")
 #: A folded scheme is taken where its predicted cost is at most this share of the dense one's.
 MARGIN = 0.88
-#: What another scheme for a gradient has to save: it shares nothing that the others keep.
-_APART = 0.03
+#: What another scheme for a part of a training step has to save: it shares nothing that the others keep.
+_APART = 0.02
+#: What a training step has to save for a forward pass of its own, other than that of inference.
+_OF_ITS_OWN = 0.06
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
+
+Trio: TypeAlias = tuple[Scheme, Scheme, Scheme]
 
 
 def check_implementation(implementation: str) -> str:
@@ -38,20 +42,22 @@ class Plan:
 
     Attributes:
         implementation: ``"dense"``, ``"folded"`` or ``"winograd"`` (minimal filtering, which serves any kernel): the
-            forward pass.
-        forward: The scheme of the forward pass.
-        inputs_gradient: The scheme of the gradient with respect to the inputs.
-        kernel_gradient: The scheme of the gradient with respect to the latent.
+            forward pass in inference.
+        forward: The scheme of the forward pass in inference.
+        training_forward: The scheme of the forward pass in a training step.
+        inputs_gradient: The scheme of the gradient with respect to the inputs, in such a step.
+        kernel_gradient: The scheme of the gradient with respect to the latent, in such a step.
         dense_multiplications: Those of one example with the full kernel, forward; None where a size is not known.
-        multiplications: Those of the scheme of the forward pass, its folding matrices included.
-        forward_cost: The predicted cost of the forward pass, as a share of the dense one's; None where a size is not
-            known.
-        training_cost: The same for the forward pass and both gradients.
+        multiplications: Those of the scheme of the forward pass in inference, its folding matrices included.
+        forward_cost: The predicted cost of the forward pass in inference, as a share of the dense one's; None where a
+            size is not known.
+        training_cost: The same for a training step: the forward pass and both gradients.
         reason: Why, in words, and for which library.
     """
 
     implementation: str
     forward: str
+    training_forward: str
     inputs_gradient: str
     kernel_gradient: str
     dense_multiplications: int | None
@@ -63,7 +69,7 @@ class Plan:
     @classmethod
     def dense(cls, multiplications: int | None, reason: str) -> "Plan":
         """Return the plan of a convolution that has no other scheme."""
-        return cls("dense", "dense", "dense", "dense", multiplications, multiplications, 1.0, 1.0, reason)
+        return cls("dense", "dense", "dense", "dense", "dense", multiplications, multiplications, 1.0, 1.0, reason)
 
 
 @final
@@ -79,24 +85,31 @@ class Choice:
     batches: tuple[int, ...]
     library: Library = dataclasses.field(default_factory=current)
 
-    def plan(self) -> Plan:
-        """Return the choice in words and numbers."""
-        known = self.dense.steps is not None
-        trio = (self.forward, self.inputs_gradient, self.kernel_gradient)
-        batch, by = self.batches[-1], self.library
-        plain = (self.dense, self.dense, self.dense)
-        return Plan(
-            self.forward.implementation,
-            *(scheme.name for scheme in trio),
-            dense_multiplications=self.dense.multiplications,
-            multiplications=self.forward.multiplications,
-            forward_cost=_forward(self.forward, batch, by) / _forward(self.dense, batch, by) if known else None,
-            training_cost=_training(*trio, batch, by) / _training(*plain, batch, by) if known else None,
-            reason=self.reason,
-        )
+    @property
+    def trio(self) -> Trio:
+        """The schemes of the forward pass and of the gradients with respect to the inputs and to the latent."""
+        return self.forward, self.inputs_gradient, self.kernel_gradient
 
 
-def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, device: str | None = None) -> Choice:
+def plan_of(inference: Choice, training: Choice) -> Plan:
+    """Return in words and numbers what was chosen for inference and for training steps."""
+    dense, batch, by = inference.dense, inference.batches[-1], inference.library
+    known = dense.steps is not None
+    return Plan(
+        inference.forward.implementation,
+        inference.forward.name,
+        *(scheme.name for scheme in training.trio),
+        dense_multiplications=dense.multiplications,
+        multiplications=inference.forward.multiplications,
+        forward_cost=_forward(inference.forward, batch, by) / _forward(dense, batch, by) if known else None,
+        training_cost=_training(training.trio, batch, by) / _training(_alike(dense), batch, by) if known else None,
+        reason=inference.reason,
+    )
+
+
+def choose(
+    schemes: Sequence[Scheme], implementation: str, batch: int | None, device: str, *, training: bool = False
+) -> Choice:
     """Choose the schemes by which a convolution is computed.
 
     Args:
@@ -105,10 +118,11 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
             none; ``"auto"``: the cheapest by the cost model, on a CPU and for sizes that are known, else the dense one.
             Forward pass and gradients are chosen apart where the convolution is linear.
         batch: The number of examples; None where it is known only at run time.
-        device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA), ``"GPU"``, ...; by default what TensorFlow sees.
+        device: ``"CPU"``, ``"XLA"`` (a CPU, compiled by XLA), ``"GPU"``, ...
+        training: Whether it is a training step as a whole that shall be cheap. If not, the forward pass shall, and
+            gradients, if somebody takes them, as far as it allows.
     """
     batches = _BATCHES if batch is None else (max(batch, 1),)
-    device = (device or _device()).upper()
     # XLA takes as long for minimal filtering as for the dense convolution.
     schemes = [scheme for scheme in schemes if device == "CPU" or scheme.implementation != "winograd"]
     dense, *others = schemes
@@ -118,10 +132,10 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
     folded = [scheme for scheme in others if scheme.implementation == "folded"]
 
     def same(scheme: Scheme, reason: str) -> Choice:
-        return Choice(dense, scheme, scheme, scheme, reason, batches, by)
+        return Choice(dense, *_alike(scheme), reason, batches, by)
 
-    def worst(scheme: Scheme, cost: Callable[[Scheme, int, Library], float]) -> float:
-        return max(cost(scheme, n, by) / cost(dense, n, by) for n in batches)
+    def worst(cost: Callable[[Any, int, Library], float], ours: Any, theirs: Any) -> float:
+        return max(cost(ours, n, by) / cost(theirs, n, by) for n in batches)
 
     if implementation == "dense":
         return same(dense, "implementation='dense'")
@@ -142,48 +156,71 @@ def choose(schemes: Sequence[Scheme], implementation: str, batch: int | None, de
         counted = [_forward] if kernels_are_constant() else [_forward, _step]
 
         def costs(scheme: Scheme) -> list[float]:
-            return [worst(scheme, cost) for cost in counted]
+            return [worst(cost, scheme, dense) for cost in counted]
 
         best = min(trained, key=lambda scheme: sum(costs(scheme)))
         return same(best if max(costs(best)) <= MARGIN else dense, reason)
+
     able = trained if len(trained) > 1 else schemes
-    forward = min(able, key=lambda scheme: worst(scheme, _forward))
-    if worst(forward, _forward) > MARGIN:
+    forward = min(able, key=lambda scheme: worst(_forward, scheme, dense))
+    if worst(_forward, forward, dense) > MARGIN:
         forward = dense
 
-    def training(inputs: Scheme, kernel: Scheme) -> float:
-        return max(_training(forward, inputs, kernel, n, by) / _training(forward, dense, dense, n, by) for n in batches)
+    def cheapest(forwards: Sequence[Scheme], theirs: Trio) -> tuple[Trio, float]:
+        """Return the cheapest way to train with one of these forward passes, and its cost as a share of theirs."""
 
-    inputs_gradient, kernel_gradient = min(
-        itertools.product(trained, trained),
-        key=lambda pair: training(*pair) * (1 + _APART * len({forward, *pair})),
-    )
-    if training(inputs_gradient, kernel_gradient) > MARGIN:
-        shared = forward in trained and training(forward, forward) <= 1
-        inputs_gradient = kernel_gradient = forward if shared else dense
-    return Choice(dense, forward, inputs_gradient, kernel_gradient, reason, batches, by)
+        def cost(trio: Trio) -> float:
+            own = _OF_ITS_OWN if trio[0] is not forward else 0
+            return worst(_training, trio, theirs) * (1 + own + _APART * len(set(trio)))
+
+        best = min(itertools.product(forwards, trained, trained), key=cost)
+        return best, worst(_training, best, theirs)
+
+    if training:
+        trio, cost = cheapest(trained, _alike(dense))
+        if cost <= MARGIN:
+            return Choice(dense, *trio, reason, batches, by)
+    alone = (forward, dense, dense)
+    trio, cost = cheapest([forward], alone)
+    if cost > MARGIN:
+        shared = forward in trained and worst(_training, _alike(forward), alone) <= 1
+        trio = _alike(forward) if shared else alone
+    return Choice(dense, *trio, reason, batches, by)
 
 
-def _device() -> str:
+def device_seen() -> str:
+    """Return the device that TensorFlow computes on here: see :func:`choose`."""
     if tf.config.list_logical_devices("GPU"):
         return "GPU"
     return "XLA" if compiled_by_xla() else "CPU"
 
 
+def _alike(scheme: Scheme) -> Trio:
+    return scheme, scheme, scheme
+
+
+def _step(scheme: Scheme, batch: int, by: Library) -> float:
+    return _training(_alike(scheme), batch, by)
+
+
+def _training(trio: Trio, batch: int, by: Library) -> float:
+    """Return the cost of a training step by these schemes."""
+    forward, inputs, kernel = trio
+    known = kernel is forward and forward.lots(batch) == 1  # lots are folded again
+    of_kernel = _kernel_gradient(kernel, batch, by, known, kernel is not inputs)
+    return _forward(forward, batch, by) + _inputs_gradient(inputs, batch, by) + of_kernel
+
+
+@functools.lru_cache(maxsize=1024)
 def _forward(scheme: Scheme, batch: int, by: Library) -> float:
     return forward_cost(scheme.steps or (), batch, by)
 
 
-def _step(scheme: Scheme, batch: int, by: Library) -> float:
-    return _training(scheme, scheme, scheme, batch, by)
+@functools.lru_cache(maxsize=1024)
+def _inputs_gradient(scheme: Scheme, batch: int, by: Library) -> float:
+    return inputs_gradient_cost(scheme.steps or (), batch, by)
 
 
 @functools.lru_cache(maxsize=4096)
-def _training(forward: Scheme, inputs: Scheme, kernel: Scheme, batch: int, by: Library) -> float:
-    """Return the cost of a training step by these schemes."""
-    known = kernel is forward and forward.lots(batch) == 1  # lots are folded again
-    return (
-        forward_cost(forward.steps or (), batch, by)
-        + inputs_gradient_cost(inputs.steps or (), batch, by)
-        + kernel_gradient_cost(kernel.steps or (), batch, by, known=known, alone=kernel is not inputs)
-    )
+def _kernel_gradient(scheme: Scheme, batch: int, by: Library, known: bool, alone: bool) -> float:
+    return kernel_gradient_cost(scheme.steps or (), batch, by, known=known, alone=alone)

@@ -56,3 +56,25 @@ def constant_kernels() -> Iterator[None]:
 def kernels_are_constant() -> bool:
     """Return whether this is within :func:`constant_kernels`."""
     return _constant.get()
+
+
+_training = contextvars.ContextVar("training", default=False)
+
+
+@contextlib.contextmanager
+def training_step(whether: bool = True) -> Iterator[None]:
+    """Choose, for convolutions that are traced in the block, as makes a whole training step cheap, not inference.
+
+    Args:
+        whether: False: as ever.
+    """
+    before = _training.set(whether)
+    try:
+        yield
+    finally:
+        _training.reset(before)
+
+
+def in_training_step() -> bool:
+    """Return whether this is within :func:`training_step`."""
+    return _training.get()

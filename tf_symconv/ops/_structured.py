@@ -1,21 +1,26 @@
 """Convolutions of an input with a structured kernel, given by its latent and its kernel map."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from tf_symconv.kernels import KernelMap
+from tf_symconv.libraries import current
 from tf_symconv.ops._axes import Axis
 from tf_symconv.ops._forms import Problem
 from tf_symconv.ops._layout import to_channels_first, to_channels_last
-from tf_symconv.ops._plan import Choice, Plan, check_implementation, choose
+from tf_symconv.ops._plan import Choice, Plan, check_implementation, choose, device_seen, plan_of
 from tf_symconv.ops._run import run
 from tf_symconv.ops._scheme import Scheme
 from tf_symconv.ops._schemes import schemes_of, twin_schemes_of
-from tf_symconv.ops._setting import kernels_are_constant, unconverted
+from tf_symconv.ops._setting import in_training_step, kernels_are_constant, unconverted
 from tf_symconv.ops._transposed import dense_transposed_convolution
 from tf_symconv.ops._twins import check_reduction
+
+#: The arguments of a convolution that are sequences.
+_SEQUENCES = {"strides", "dilations", "flipped_axes"}
 
 
 @unconverted
@@ -47,7 +52,8 @@ def convolution(
         data_format: ``"channels_last"`` or ``"channels_first"``.
         implementation: ``"dense"`` convolves with the full kernel; ``"folded"`` adds the inputs that meet tied cells
             first, where the structure allows it; ``"auto"`` chooses by cost among these and minimal filtering
-            (Winograd), for the forward pass and for each gradient: see :func:`plan_convolution`.
+            (Winograd), for inference or, within :func:`training_step`, for a training step: see
+            :func:`plan_convolution`.
 
     Returns:
         The convolution, shape ``(batch, *new spatial, filters)`` or ``(batch, filters, *new spatial)``, in the dtype of
@@ -117,22 +123,27 @@ def plan_convolution(
         >>> plan.implementation, plan.multiplications < plan.dense_multiplications / 2
         ('folded', True)
     """
-    return _choose(
-        input_shape,
-        kernel_map,
-        kernel_shape,
-        strides=strides,
-        padding=padding,
-        dilations=dilations,
-        groups=groups,
-        data_format=data_format,
-        implementation=implementation,
-        flipped_axes=flipped_axes,
-        reduction=reduction,
-        depthwise=depthwise,
-        dtype=tf.as_dtype(dtype),
-        device=device,
-    ).plan()
+    inference, training = (
+        _choose(
+            input_shape,
+            kernel_map,
+            kernel_shape,
+            strides=strides,
+            padding=padding,
+            dilations=dilations,
+            groups=groups,
+            data_format=data_format,
+            implementation=implementation,
+            flipped_axes=flipped_axes,
+            reduction=reduction,
+            depthwise=depthwise,
+            dtype=tf.as_dtype(dtype),
+            device=device,
+            training=training,
+        )
+        for training in (False, True)
+    )
+    return plan_of(inference, training)
 
 
 def candidates(
@@ -181,11 +192,40 @@ def _choose(
     *,
     implementation: str,
     device: str | None = None,
+    training: bool | None = None,
     **convolution: Any,
 ) -> Choice:
     check_implementation(implementation)
-    schemes = candidates(input_shape, kernel_map, kernel_shape, **convolution)
-    return choose(schemes, implementation, input_shape[0], device)
+    convolution |= {name: tuple(convolution[name]) for name in _SEQUENCES & convolution.keys()}
+    return _chosen(
+        tuple(input_shape),
+        kernel_map,
+        tuple(kernel_shape),
+        tuple(sorted(convolution.items())),
+        implementation,
+        (device or device_seen()).upper(),
+        in_training_step() if training is None else training,
+        (current(), kernels_are_constant()),
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _chosen(
+    input_shape: tuple[int | None, ...],
+    kernel_map: KernelMap,
+    kernel_shape: tuple[int, ...],
+    convolution: tuple[tuple[str, Any], ...],
+    implementation: str,
+    device: str,
+    training: bool,
+    setting: tuple[Any, ...],
+) -> Choice:
+    """Choose once for all calls alike: eager ones would choose again at every step.
+
+    What ``setting`` holds is read from the context; it stands here to tell calls apart.
+    """
+    schemes = candidates(input_shape, kernel_map, kernel_shape, **dict(convolution))
+    return choose(schemes, implementation, input_shape[0], device, training=training)
 
 
 def _run(choice: Choice, inputs: tf.Tensor, latent: tf.Tensor, data_format: str) -> tf.Tensor:
