@@ -165,7 +165,8 @@ def folds(case: Case, options: Options) -> bool:
         layer = structured_layer(case, implementation="auto", **options.of_layers())
         layer.build(case.input_shape)
     plan = _plan(layer, case, options)
-    parts = ("forward",) if case.kind == "inference" else ("forward", "inputs_gradient", "kernel_gradient")
+    steps = ("training_forward", "inputs_gradient", "kernel_gradient")
+    parts = ("forward",) if case.kind == "inference" else steps
     return plan is not None and any(getattr(plan, part) != "dense" for part in parts)
 
 

@@ -84,6 +84,8 @@ class Library:
         kernel_gradient_lanes: Gradients with respect to single rows or columns of a kernel work on so many filters.
         crowding: How much longer a multiplication takes where the values of one output leave the first cache.
         speed_in_16_bits: How many times as fast it multiplies 16-bit numbers.
+        own_forward: What share of a training step a forward pass of its own has to save, other than that of inference;
+            1: it never has one, since predictions are not good enough to tell.
         rates: By op.
     """
 
@@ -94,6 +96,7 @@ class Library:
     kernel_gradient_lanes: int
     crowding: float
     speed_in_16_bits: float
+    own_forward: float
     rates: Mapping[Op, Rates]
 
 
@@ -112,6 +115,7 @@ ONEDNN = Library(
     kernel_gradient_lanes=1,
     crowding=1.1,
     speed_in_16_bits=8,
+    own_forward=0.05,
     rates={
         Op.CONVOLUTION: Rates(59),
         Op.CONVOLVED: Rates(59),
@@ -144,6 +148,7 @@ EIGEN = Library(
     kernel_gradient_lanes=64,
     crowding=1.1,
     speed_in_16_bits=8,
+    own_forward=1,
     rates={
         Op.CONVOLUTION: Rates(51, inputs_gradient=1.25, kernel_gradient=1.25, start=3.2e6),
         Op.CONVOLVED: Rates(51, inputs_gradient=0.8, kernel_gradient=0.5, start=3.2e6),

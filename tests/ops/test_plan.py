@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_symconv import kernels, layers, modules, ops
-from tf_symconv.ops._setting import compiled_by_xla
+from tf_symconv import kernels, layers, libraries, modules, ops
+from tf_symconv.ops._setting import compiled_by_xla, in_training_step
+from tf_symconv.ops._structured import _chosen
 
 
 def plan(symmetry: str, size: int, channels: tuple[int, int], kernel: int = 5, **options: Any) -> ops.Plan:
@@ -39,6 +40,35 @@ def test_gradients_are_chosen_apart() -> None:
     assert first_layer.inputs_gradient != "dense"
     assert first_layer.training_cost is not None
     assert first_layer.training_cost < 0.75
+
+
+def test_a_training_step_has_a_forward_pass_of_its_own_where_that_saves_enough() -> None:
+    """Its folded inputs serve the gradient of the kernel too; Eigen's rates are not sure enough of that."""
+    found = plan("hv", 56, (3, 64), 5, batch=16)
+    assert (found.forward, found.training_forward, found.kernel_gradient) == ("dense", "folded axis 0", "folded axis 0")
+    assert (found.implementation, found.multiplications) == ("dense", found.dense_multiplications)
+    large = plan("hv", 56, (128, 128), 7)
+    assert large.forward == large.training_forward == large.kernel_gradient
+    with libraries.planned_for("eigen"):
+        found = plan("hv", 56, (3, 64), 5, batch=16)
+    assert found.forward == found.training_forward
+
+
+@pytest.mark.parametrize("library", [layers, modules])
+def test_layers_that_are_called_in_training_take_it(library: Any) -> None:
+    layer = library.SymmetricConv2D(64, 5, symmetry="hv", padding="same")
+    images = tf.random.normal((16, 56, 56, 3))
+    layer(images)
+
+    def traced(**training: bool) -> tuple[set[str], tf.Tensor]:
+        function = tf.function(lambda x: layer(x, **training)).get_concrete_function(images)
+        return {op.type for op in function.graph.get_operations()}, function(images)
+
+    inference, training = traced(), traced(training=True)
+    assert traced(training=False)[0] == inference[0]
+    folds = {"BatchMatMulV2", "MatMul"}
+    assert folds & training[0] and not folds & inference[0]
+    tf.debugging.assert_near(training[1], inference[1], atol=1e-5)
 
 
 def test_xla_is_spared_the_gradients_of_strided_convolutions() -> None:
@@ -124,6 +154,35 @@ def test_gradients_of_a_maximum_take_what_the_forward_pass_computed(reduction: s
     assert found.implementation == "folded"
     if reduction in ("max", "min"):
         assert found.forward == found.inputs_gradient == found.kernel_gradient
+
+
+def test_fit_trains_and_predict_does_not() -> None:
+    told = []
+
+    class Listener(layers.SymmetricConv2D):
+        def convolve(self, inputs: tf.Tensor) -> tf.Tensor:
+            told.append(in_training_step())
+            return super().convolve(inputs)
+
+    model = keras.Sequential([keras.Input((8, 8, 2)), Listener(2, 3, symmetry="v"), keras.layers.Flatten()])
+    model.compile("sgd", "mse", jit_compile=False)
+    images, wanted = np.zeros((2, 8, 8, 2), np.float32), np.zeros((2, 72))
+    for run, training in ((model.fit, True), (model.evaluate, False)):
+        told.clear()
+        run(images, wanted, verbose=0)
+        assert told and set(told) == {training}
+
+
+def test_calls_alike_are_planned_once() -> None:
+    """Eager calls would choose again at every step."""
+    layer = layers.SymmetricConv2D(8, 5, symmetry="hv", padding="same")
+    images = tf.random.normal((2, 12, 12, 8))
+    layer(images)
+    before = _chosen.cache_info()
+    for training in (False, False, True, True):
+        layer(images, training=training)
+    after = _chosen.cache_info()
+    assert (after.hits - before.hits, after.misses - before.misses) == (3, 1)
 
 
 def test_what_keeps_a_layer_dense() -> None:

@@ -4,7 +4,8 @@ Each takes the arguments of the Keras layer of the same name, in its order and w
 only Keras has: regularisers, constraints, ``trainable``. Activations and initialisers are names or callables.
 ``module.latent`` is the variable with the free weights, ``module.kernel`` the full kernel. The variables are made at
 the first call; given the same latent, the outputs are those of the Keras layer. ``GroupBatchNormalization`` and
-spectral pooling are called with ``training=True`` in training.
+spectral pooling are called with ``training=True`` in training; convolutions may be, and are then planned for the whole
+training step.
 
 Example:
     >>> import tensorflow as tf

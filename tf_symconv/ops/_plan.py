@@ -18,8 +18,6 @@ IMPLEMENTATIONS = ("auto", "dense", "folded")
 MARGIN = 0.88
 #: What another scheme for a part of a training step has to save: it shares nothing that the others keep.
 _APART = 0.02
-#: What a training step has to save for a forward pass of its own, other than that of inference.
-_OF_ITS_OWN = 0.06
 #: The batch sizes that stand for one that is not known: a scheme must pay for both.
 _BATCHES = (1, 32)
 
@@ -166,25 +164,21 @@ def choose(
     if worst(_forward, forward, dense) > MARGIN:
         forward = dense
 
-    def cheapest(forwards: Sequence[Scheme], theirs: Trio) -> tuple[Trio, float]:
-        """Return the cheapest way to train with one of these forward passes, and its cost as a share of theirs."""
+    def cheapest(forwards: Sequence[Scheme], theirs: Trio) -> Trio:
+        """Return the cheapest way to train with one of these forward passes, as a share of the cost of theirs."""
+        trios = itertools.product(forwards, trained, trained)
+        return min(trios, key=lambda trio: worst(_training, trio, theirs) * (1 + _APART * len(set(trio))))
 
-        def cost(trio: Trio) -> float:
-            own = _OF_ITS_OWN if trio[0] is not forward else 0
-            return worst(_training, trio, theirs) * (1 + own + _APART * len(set(trio)))
-
-        best = min(itertools.product(forwards, trained, trained), key=cost)
-        return best, worst(_training, best, theirs)
-
-    if training:
-        trio, cost = cheapest(trained, _alike(dense))
-        if cost <= MARGIN:
-            return Choice(dense, *trio, reason, batches, by)
     alone = (forward, dense, dense)
-    trio, cost = cheapest([forward], alone)
-    if cost > MARGIN:
+    trio = cheapest([forward], alone)
+    if worst(_training, trio, alone) > MARGIN:
         shared = forward in trained and worst(_training, _alike(forward), alone) <= 1
         trio = _alike(forward) if shared else alone
+    if training and by.own_forward < 1:
+        own = cheapest(trained, _alike(dense))
+        saved = 1 - worst(_training, own, trio)
+        if own[0] is not forward and saved >= by.own_forward and worst(_training, own, _alike(dense)) <= MARGIN:
+            trio = own
     return Choice(dense, *trio, reason, batches, by)
 
 
