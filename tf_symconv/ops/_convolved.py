@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tf_symconv.kernels import Ties
 from tf_symconv.libraries import Op
+from tf_symconv.ops._bilinear import pull_back
 from tf_symconv.ops._cost import Step
 from tf_symconv.ops._dense import dense_convolution
 from tf_symconv.ops._forms import Dense, Form, Problem, is_known
@@ -91,7 +92,14 @@ def pads_back(kernel: tf.Tensor, pads: Pads, dilations: Sequence[int] = (1, 1)) 
     return [(span - before, span - after) for span, (before, after) in zip(spans, pads, strict=True)]
 
 
-def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, dilations: Sequence[int] = (1, 1)) -> tf.Tensor:
+def convolved(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    pads: Pads,
+    dilations: Sequence[int] = (1, 1),
+    *,
+    stock_kernel_gradient: bool = False,
+) -> tf.Tensor:
     """Convolve pictures; gradients are convolutions, which CPUs have for dilated ones too.
 
     Args:
@@ -100,6 +108,7 @@ def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, dilations: Seque
         pads: How many zeros stand before and after the rows, and before and after the columns: fewer than the kernel
             spans there.
         dilations: How far apart its cells meet the rows and the columns.
+        stock_kernel_gradient: Whether the gradient with respect to the kernel is the stock one, for no dilations.
 
     Returns:
         Shape ``(batch, new rows, new columns, filters)``.
@@ -108,9 +117,14 @@ def convolved(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, dilations: Seque
     @tf.custom_gradient
     def run(inputs: tf.Tensor, kernel: tf.Tensor) -> Any:
         def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            of_kernel = kernel_gradient(inputs, dy, pads, dilations)
+            if stock_kernel_gradient:
+                (of_kernel,) = pull_back(lambda kernel: dense_with_pads(inputs, kernel, pads), [kernel], dy)
+            else:
+                of_kernel = kernel_gradient(inputs, dy, pads, dilations)
             dy = after_kernels(dy, of_kernel)
-            return convolved(dy, half_turned(kernel), pads_back(kernel, pads, dilations), dilations), of_kernel
+            back = pads_back(kernel, pads, dilations)
+            stock = stock_kernel_gradient
+            return convolved(dy, half_turned(kernel), back, dilations, stock_kernel_gradient=stock), of_kernel
 
         return dense_with_pads(inputs, kernel, pads, dilations=dilations), gradient
 

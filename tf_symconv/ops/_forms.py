@@ -95,6 +95,8 @@ class Form(abc.ABC):
     implementation = "folded"
     #: Whether XLA computes it, and its gradients, about as fast as TensorFlow does.
     for_xla = True
+    #: Whether it takes a batch without examples, of which oneDNN's convolution gives a shape that the next one refuses.
+    for_none = True
     #: 64 MiB, then 16 MiB: gradients of a convolution lose time where they see few examples, ...
     room = Room(2**24, 2**22)
     #: ... and with XLA half of their speed.

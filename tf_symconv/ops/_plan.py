@@ -121,6 +121,7 @@ def choose(
             gradients, if somebody takes them, as far as it allows.
     """
     batches = _BATCHES if batch is None else (max(batch, 1),)
+    schemes = [scheme for scheme in schemes if batch or scheme.for_none]
     # XLA takes as long for minimal filtering as for the dense convolution.
     schemes = [scheme for scheme in schemes if device == "CPU" or scheme.implementation != "winograd"]
     dense, *others = schemes

@@ -9,6 +9,7 @@ from typing import final
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.ops._as_channels import AsChannels, has_channels
 from tf_symconv.ops._by_point import WinogradByPoint, has_filtering_by_point
 from tf_symconv.ops._convolved import Convolved, has_convolved_gradients
 from tf_symconv.ops._cost import Step
@@ -49,6 +50,7 @@ class Scheme:
         room: The memory that it may take, ...
         xla_room: ... and where XLA compiles it.
         for_xla: Whether XLA computes it, and its gradients, about as fast as TensorFlow does.
+        for_none: Whether it takes a batch without examples.
         linear: Whether it is linear in the inputs; if not, its gradients take what its forward pass computed.
     """
 
@@ -60,6 +62,7 @@ class Scheme:
     room: Room
     xla_room: Room
     for_xla: bool
+    for_none: bool
     linear: bool
 
     def run(self, inputs: tf.Tensor, latent: tf.Tensor) -> tf.Tensor:
@@ -109,7 +112,8 @@ def scheme(name: str, weigh: Weigh, apply: Apply, forms: Sequence[Form], *more: 
     room = min((form.room for form in forms), key=lambda room: room.lot)
     xla_room = min((form.xla_room for form in forms), key=lambda room: room.lot)
     for_xla = all(form.for_xla for form in forms)
-    return Scheme(name, forms[0].implementation, weigh, apply, steps, room, xla_room, for_xla, linear)
+    for_none = all(form.for_none for form in forms)
+    return Scheme(name, forms[0].implementation, weigh, apply, steps, room, xla_room, for_xla, for_none, linear)
 
 
 def outputs_of(problem: Problem) -> int:
@@ -142,6 +146,8 @@ def forms_of(problem: Problem, ties: Sequence[Ties]) -> list[Form]:
 def whole_forms(problem: Problem, ties: Sequence[Ties], folded: Sequence[int]) -> list[Form]:
     """Return the forms that fold all of these axes: as many for all ties."""
     found: list[Form] = [Strided(problem, ties, [axis in folded for axis in range(len(ties))])]
+    if has_channels(problem, ties, folded):
+        found.append(AsChannels(problem, ties, folded[0]))
     if has_sums(problem, folded):
         found.append(Summed(problem, ties, folded))
     if has_shared_sums(problem, ties, folded):
