@@ -60,7 +60,8 @@ class Convolution(LazyModule):
         """Return the outputs; the first call makes the variables.
 
         Args:
-            inputs: As the constructor says.
+            inputs: Floats of shape ``(batch, *spatial, channels)``, or ``(batch, channels, *spatial)`` with
+                ``channels_first``.
             training: Whether gradients will be taken: the whole training step is then made fast, not the outputs alone.
 
         Raises:

@@ -37,20 +37,25 @@ def compiled_by_xla() -> bool:
 
 
 _constant = contextvars.ContextVar("constant", default=False)
+_training = contextvars.ContextVar("training", default=False)
 
 
 @contextlib.contextmanager
-def constant_kernels() -> Iterator[None]:
+def _set(variable: contextvars.ContextVar[bool], value: bool) -> Iterator[None]:
+    before = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(before)
+
+
+def constant_kernels() -> contextlib.AbstractContextManager[None]:
     """Choose, for convolutions that are traced in the block, as fits kernels that are constants and take no gradients.
 
     What is done to such a kernel costs nothing where the graph is made once and run often; no memory is kept for
     gradients, so large batches are not cut up, and none has a say in the choice.
     """
-    before = _constant.set(True)
-    try:
-        yield
-    finally:
-        _constant.reset(before)
+    return _set(_constant, True)
 
 
 def kernels_are_constant() -> bool:
@@ -58,21 +63,13 @@ def kernels_are_constant() -> bool:
     return _constant.get()
 
 
-_training = contextvars.ContextVar("training", default=False)
-
-
-@contextlib.contextmanager
-def training_step(whether: bool = True) -> Iterator[None]:
+def training_step(whether: bool = True) -> contextlib.AbstractContextManager[None]:
     """Choose, for convolutions that are traced in the block, as makes a whole training step cheap, not inference.
 
     Args:
-        whether: False: as ever.
+        whether: False: as for inference.
     """
-    before = _training.set(whether)
-    try:
-        yield
-    finally:
-        _training.reset(before)
+    return _set(_training, whether)
 
 
 def in_training_step() -> bool:
