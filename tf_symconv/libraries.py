@@ -32,6 +32,7 @@ class Op(enum.Enum):
     """What an op is like."""
 
     CONVOLUTION = "a convolution, or a pass over inputs"
+    NARROW = "a convolution of few channels, or of what is folded of them"
     CONVOLVED = "a convolution whose gradients are convolutions"
     STEPPING = "a convolution that steps over folded values"
     STEPPING_3D = "the same in volumes"
@@ -115,10 +116,11 @@ ONEDNN = Library(
     kernel_gradient_lanes=1,
     crowding=1.1,
     speed_in_16_bits=8,
-    own_forward=0.05,
+    own_forward=0.02,
     rates={
         Op.CONVOLUTION: Rates(59),
-        Op.CONVOLVED: Rates(59),
+        Op.NARROW: Rates(28, multiplication=0.87, inputs_gradient=0.8, kernel_gradient=1.1, start=9e6),
+        Op.CONVOLVED: Rates(59, start=9e6),
         Op.STEPPING: Rates(59, kernel_gradient=1.35),
         Op.STEPPING_3D: Rates(59, multiplication=1.15, inputs_gradient=1.2, kernel_gradient=1.17),
         Op.PRODUCT: Rates(45, start=6e6),
@@ -131,7 +133,7 @@ ONEDNN = Library(
         # Its inputs are still at hand, but not its kernel, which it rearranges.
         Op.FILTERING: Rates(20, multiplication=1.2, weight=150),
         Op.BY_POINT: Rates(100, multiplication=1.2, start=3e7),
-        Op.OF_SHARED: Rates(400, kernel_gradient=2),
+        Op.OF_SHARED: Rates(25, multiplication=1.15, inputs_gradient=1.1, kernel_gradient=9, start=8e6),
         Op.SIDE_BY_SIDE: Rates(7.5, start=1e6),
         Op.FLAT_PRODUCT: Rates(62, multiplication=2.75, inputs_gradient=1.44, kernel_gradient=0.71, start=1.4e6),
     },
@@ -151,6 +153,7 @@ EIGEN = Library(
     own_forward=1,
     rates={
         Op.CONVOLUTION: Rates(51, inputs_gradient=1.25, kernel_gradient=1.25, start=3.2e6),
+        Op.NARROW: Rates(51, inputs_gradient=1.25, kernel_gradient=1.25, start=3.2e6),
         Op.CONVOLVED: Rates(51, inputs_gradient=0.8, kernel_gradient=0.5, start=3.2e6),
         Op.STEPPING: Rates(49, multiplication=1.16, kernel_gradient=1.18, start=3e6),
         Op.STEPPING_3D: Rates(72, inputs_gradient=15, kernel_gradient=5.2),

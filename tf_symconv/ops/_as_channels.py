@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_symconv.kernels import Ties
+from tf_symconv.libraries import Op
 from tf_symconv.ops._axes import NARROW
 from tf_symconv.ops._convolved import Pads, convolved, dense_with_pads, has_convolved_gradients, pads_of
 from tf_symconv.ops._cost import Step
@@ -70,9 +71,9 @@ class AsChannels(Form):
         size = axis.size or 1
         channels = ties.reduced * of.channels
         folded = of.inputs // size * axis.outputs(size) * ties.reduced
-        along = Step(folded * axis.kernel * of.channels, of.inputs, folded, lanes=channels)
+        along = Step(folded * axis.kernel * of.channels, of.inputs, folded, Op.NARROW, lanes=channels)
         cells = of.axes[1 - self.axis].kernel
-        across = convolution_step(dataclasses.replace(of, channels=channels), folded, cells, (1, 1))
+        across = convolution_step(dataclasses.replace(of, channels=channels), folded, cells, (1, 1), Op.NARROW)
         return [along, dataclasses.replace(across, by_convolution=True, kernel_gradient_by=across)]
 
 

@@ -6,6 +6,8 @@ taken before that of the inputs, so that the folded inputs go before their gradi
 the peak memory of a training step.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -164,10 +166,10 @@ def folded_product(
             )
             return join([one for (one,) in of_inputs]), *of_kernels, *(None for _ in folded)
 
-        totals = [product(folded[0], kernels[0])]
-        for one, kernel in zip(folded[1:], kernels[1:], strict=True):
-            totals.append(totals[-1] + product(one, after(kernel, *totals[-2:-1])))
-        return totals[-1], gradient
+        products: list[tf.Tensor] = []
+        for one, kernel in zip(folded, kernels, strict=True):
+            products.append(product(one, after(kernel, *products[-2:-1])))
+        return functools.reduce(operator.add, products), gradient
 
     return cast(Any, run)(inputs, *kernels, *folded)
 

@@ -121,7 +121,7 @@ def convolved(
                 (of_kernel,) = pull_back(lambda kernel: dense_with_pads(inputs, kernel, pads), [kernel], dy)
             else:
                 of_kernel = kernel_gradient(inputs, dy, pads, dilations)
-            dy = after_kernels(dy, of_kernel)
+                dy = after_kernels(dy, of_kernel)
             back = pads_back(kernel, pads, dilations)
             stock = stock_kernel_gradient
             return convolved(dy, half_turned(kernel), back, dilations, stock_kernel_gradient=stock), of_kernel

@@ -195,8 +195,10 @@ class Dense(Form):
         return [convolution_step(of, of.inputs, cells, [axis.stride for axis in of.axes])]
 
 
-def convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], op: Op = Op.CONVOLUTION) -> Step:
-    """Return the work of a convolution of so many inputs with a kernel of so many cells."""
+def convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], op: Op | None = None) -> Step:
+    """Return the work of a convolution of so many inputs with a kernel of so many cells; the op tells itself."""
+    if op is None:
+        op = Op.NARROW if of.channels < NARROW else Op.CONVOLUTION
     outputs = of.points * of.filters
     # Stock depthwise convolutions that step unequally compute every place.
     waste = math.prod(strides) if of.depthwise and len(set(strides)) > 1 else 1
@@ -303,7 +305,7 @@ class Strided(Form):
                 steps.append(Step(0, numbers, numbers))
             numbers = steps[-1].written if steps else numbers
         cells = math.prod(ties.reduced for ties in self.ties)
-        op = Op.CONVOLUTION
+        op = None
         if len(self.folded) > 1 and (self.strided or self.folded[-1]):
             op = Op.STEPPING_3D if len(self.folded) > 2 else Op.STEPPING
         step = convolution_step(of, numbers, cells, self._strides(), op)
