@@ -119,8 +119,8 @@ ONEDNN = Library(
     own_forward=0.02,
     rates={
         Op.CONVOLUTION: Rates(59),
-        Op.NARROW: Rates(28, multiplication=0.87, inputs_gradient=0.8, kernel_gradient=1.1, start=9e6),
-        Op.CONVOLVED: Rates(59, start=9e6),
+        Op.NARROW: Rates(28, multiplication=0.87, inputs_gradient=0.8, kernel_gradient=1.1),
+        Op.CONVOLVED: Rates(59),
         Op.STEPPING: Rates(59, kernel_gradient=1.35),
         Op.STEPPING_3D: Rates(59, multiplication=1.15, inputs_gradient=1.2, kernel_gradient=1.17),
         Op.PRODUCT: Rates(45, start=6e6),

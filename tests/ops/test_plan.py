@@ -24,7 +24,7 @@ def test_large_mirrored_kernels_fold_and_small_work_stays_dense() -> None:
     assert large.implementation == "folded"
     assert large.forward_cost is not None
     assert large.forward_cost < 0.7
-    small = plan("hv", 8, (16, 16), 3)
+    small = plan("hv", 8, (4, 4), 3)
     assert (small.implementation, small.multiplications) == ("dense", small.dense_multiplications)
 
 
@@ -44,21 +44,21 @@ def test_gradients_are_chosen_apart() -> None:
 
 def test_a_training_step_has_a_forward_pass_of_its_own_where_that_saves_enough() -> None:
     """Its folded inputs serve the gradient of the kernel too; Eigen's rates are not sure enough of that."""
-    found = plan("hv", 32, (3, 64), 5, batch=8)
+    found = plan("hv", 32, (3, 64), 5, batch=32)
     name = "folded axis 0, as channels"
     assert (found.forward, found.training_forward, found.kernel_gradient) == ("dense", name, name)
     assert (found.implementation, found.multiplications) == ("dense", found.dense_multiplications)
     large = plan("hv", 56, (128, 128), 7)
     assert large.forward == large.training_forward == large.kernel_gradient
     with libraries.planned_for("eigen"):
-        found = plan("hv", 32, (3, 64), 5, batch=8)
+        found = plan("hv", 32, (3, 64), 5, batch=32)
     assert found.forward == found.training_forward
 
 
 @pytest.mark.parametrize("library", [layers, modules])
 def test_layers_that_are_called_in_training_take_it(library: Any) -> None:
     layer = library.SymmetricConv2D(64, 5, symmetry="hv", padding="same")
-    images = tf.random.normal((8, 32, 32, 3))
+    images = tf.random.normal((32, 32, 32, 3))
     layer(images)
 
     def traced(**training: bool) -> tuple[int, tf.Tensor]:

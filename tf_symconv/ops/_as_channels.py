@@ -74,7 +74,9 @@ class AsChannels(Form):
         along = Step(folded * axis.kernel * of.channels, of.inputs, folded, Op.NARROW, lanes=channels)
         cells = of.axes[1 - self.axis].kernel
         across = convolution_step(dataclasses.replace(of, channels=channels), folded, cells, (1, 1), Op.NARROW)
-        return [along, dataclasses.replace(across, by_convolution=True, kernel_gradient_by=across)]
+        # The kernel is put in order, and turned for the gradient.
+        turning = Step(0, 0, 0, channels=1, kernel=across.kernel)
+        return [along, dataclasses.replace(across, by_convolution=True, kernel_gradient_by=across), turning, turning]
 
 
 def _with_constant(inputs: tf.Tensor, kernel: np.ndarray, pads: Pads) -> tf.Tensor:

@@ -306,7 +306,7 @@ class Strided(Form):
             numbers = steps[-1].written if steps else numbers
         cells = math.prod(ties.reduced for ties in self.ties)
         op = None
-        if len(self.folded) > 1 and (self.strided or self.folded[-1]):
+        if len(self.folded) > 1 and (self.strided or (self.folded[-1] and of.channels >= NARROW)):
             op = Op.STEPPING_3D if len(self.folded) > 2 else Op.STEPPING
         step = convolution_step(of, numbers, cells, self._strides(), op)
         return [*steps, dataclasses.replace(step, crowded=self.strided and of.channels >= MANY)]
