@@ -79,9 +79,7 @@ def test_it_folds_all_ties() -> None:
     assert not has_flat_product(problem, both, [0])
 
 
-@pytest.mark.parametrize(
-    ("library", "batch", "size", "others"), [("eigen", 16, 56, NAME), ("onednn", 1, 32, "dense")]
-)
+@pytest.mark.parametrize(("library", "batch", "size", "others"), [("eigen", 16, 56, NAME), ("onednn", 1, 32, "dense")])
 def test_what_the_libraries_take_it_for(library: str, batch: int, size: int, others: str) -> None:
     """Eigen takes it for all; oneDNN for the gradient of a single example with respect to the inputs."""
     options: dict[str, Any] = {"strides": (1, 1), "dilations": (1, 1), "padding": "same", "device": "CPU"}
