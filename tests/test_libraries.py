@@ -63,7 +63,7 @@ def test_plans_differ_and_say_for_which_library_they_are() -> None:
     for name in LIBRARIES:
         with libraries.planned_for(name):
             plans[name] = plan()
-    assert plans["onednn"].forward == "winograd F(4, 5)"
+    assert plans["onednn"].forward == "winograd F(6, 5)"
     assert plans["eigen"].forward == "winograd F(4, 5), point by point"
     assert [one.reason for one in plans.values()] == [f"the least predicted cost with {n}" for n in ("oneDNN", "Eigen")]
 

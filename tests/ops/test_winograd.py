@@ -101,7 +101,7 @@ def test_it_takes_large_batches_in_lots_two_at_a_time(monkeypatch: pytest.Monkey
 
     each = 1 if form is Winograd else 8
     assert convolutions() == each
-    monkeypatch.setattr(_winograd, "_LOT", 3000)
+    monkeypatch.setattr(_winograd, "_LOT", 4000)
     assert convolutions() == 4 * each
     function = tf.function(lambda x, k: values_and_gradients(form(problem), x, k))
     assert_close(function(inputs, kernel), want, "lots", 2e-5)

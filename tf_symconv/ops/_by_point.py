@@ -19,6 +19,9 @@ from tf_symconv.ops._layout import known_sizes, sizes_of
 from tf_symconv.ops._order import after_kernels
 from tf_symconv.ops._winograd import Filtering, evaluation, has_minimal_filtering, in_lots, matrices
 
+#: The most rows of a kernel for which eight points are enough.
+_SHORT = 5
+
 
 def has_filtering_by_point(problem: Problem) -> bool:
     """Return whether minimal filtering along the rows can compute it: a picture of known size, without strides.
@@ -36,7 +39,7 @@ class WinogradByPoint(Filtering):
     """
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem, 0)
+        super().__init__(problem, 0, _points(problem.axes[0].kernel))
 
     @property
     def name(self) -> str:
@@ -72,15 +75,21 @@ def filtering_by_point(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads) -> tf.T
 
         taps = _taps(kernel)
         height = known_sizes(kernel)[0]
-        return in_lots(lambda some: _filtered(some, taps, height, pads), inputs, kernel, 0), gradient
+        lots = in_lots(lambda some: _filtered(some, taps, height, pads), inputs, kernel, 0, _points(height))
+        return lots, gradient
 
     return cast(Any, run)(inputs, kernel)
+
+
+def _points(height: int) -> int:
+    """Return how many points are taken: each costs a convolution, so eight where they leave outputs enough."""
+    return 8 if height <= _SHORT else 10
 
 
 def _taps(kernel: tf.Tensor) -> list[tf.Tensor]:
     """Return the values of a kernel at each point, as a kernel of one row."""
     height, width, channels, filters = known_sizes(kernel)
-    _, of_kernel, _ = evaluation(height)
+    _, of_kernel, _ = evaluation(height, _points(height))
     values = tf.matmul(tf.constant(of_kernel, kernel.dtype), tf.reshape(kernel, [height, width * channels * filters]))
     return tf.unstack(tf.reshape(values, [len(of_kernel), 1, width, channels, filters]))
 
@@ -90,7 +99,7 @@ def _filtered(inputs: tf.Tensor, taps: list[tf.Tensor], height: int, pads: Pads)
     batch, rows, columns, channels = sizes_of(inputs)
     (above, below), across = pads
     new_rows = rows + above + below - height + 1
-    into, out_of = matrices(height, rows, above, new_rows)
+    into, out_of = matrices(height, _points(height), rows, above, new_rows)
     into, out_of = into.swapaxes(0, 1), out_of.swapaxes(1, 2)
     points, blocks, _ = into.shape
     turned = tf.transpose(inputs, (1, 0, 2, 3))

@@ -7,7 +7,7 @@ Evaluation and interpolation are products with constant matrices, which hold blo
 rows are convolved as they are: along both axes the matrices would move, and round, more than they save.
 
 Lavin and Gray (2016) introduced it to neural networks; Barabasz, Anderson, Soodhalter and Gregg (2020) say which points
-round least. Outputs of float32 are 1e-6 of their norm off with eight points, 3e-6 to 4e-6 with ten (64 to 128
+round least. Outputs of float32 are 1e-6 of their norm off with eight points, 2e-6 to 4e-6 with ten (64 to 128
 channels), where those of the dense convolution are 1e-6 to 2e-6 off.
 """
 
@@ -31,9 +31,9 @@ from tf_symconv.ops._order import after_kernels, in_turn, join
 
 #: Where the polynomials are evaluated, infinity being the last point of all: by the number of points.
 _FINITE = {8: (0, 1, -1, 2, -2, 0.5, -0.5), 10: (0, 1, -1, 2.5, -2.5, 0.4, -0.4, 1.5, -0.75)}
-#: The most columns of a kernel for which eight products are enough ...
-_SHORT = 5
-#: ... and for which there are any outputs left of ten.
+#: So many points are taken along the columns: fewer round less, but leave fewer outputs to a block.
+_POINTS = 10
+#: The most columns of a kernel for which two of them are left.
 _LONG = 9
 #: Lots of examples that read and write so many numbers in the largest step: 4 MiB.
 _LOT = 2**20
@@ -63,16 +63,18 @@ class Filtering(Form):
     Args:
         problem: The convolution.
         along: The axis.
+        points: The number of points.
     """
 
     implementation = "winograd"
     #: It takes lots of its own, as only some of its gradients profit from them.
     room = Room.unlimited()
 
-    def __init__(self, problem: Problem, along: int) -> None:
+    def __init__(self, problem: Problem, along: int, points: int) -> None:
         super().__init__(problem, [Ties.none(axis.kernel) for axis in problem.axes])
         self.along = along
-        self.tile = tile_of(problem.axes[along].kernel)
+        self.points = points
+        self.tile = tile_of(problem.axes[along].kernel, points)
 
     @property
     def name(self) -> str:
@@ -89,7 +91,7 @@ class Filtering(Form):
         """
         of = self.problem
         axis, other = of.axes[self.along], of.axes[1 - self.along]
-        size, points = axis.size or 0, self.tile + axis.kernel - 1
+        size, points = axis.size or 0, self.points
         products = points * blocks_of(axis.outputs(size), self.tile)
         outputs = of.points * of.filters
         read, written = of.inputs // (size or 1) * products, other.outputs(other.size or 0) * products * of.filters
@@ -112,7 +114,7 @@ class Winograd(Filtering):
     """
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem, 1)
+        super().__init__(problem, 1, _POINTS)
 
     def __call__(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return minimal_filtering(inputs, kernel, pads_of(self.problem), self.problem.groups)
@@ -147,26 +149,27 @@ def minimal_filtering(inputs: tf.Tensor, kernel: tf.Tensor, pads: Pads, groups: 
             return minimal_filtering(dy, half_turned(kernel, groups), pads_back(kernel, pads), groups), of_kernel
 
         taps = _taps(kernel)
-        return in_lots(lambda some: _filtered(some, taps, width, pads), inputs, kernel, 1), gradient
+        return in_lots(lambda some: _filtered(some, taps, width, pads), inputs, kernel, 1, _POINTS), gradient
 
     return cast(Any, run)(inputs, kernel)
 
 
-def tile_of(width: int) -> int:
+def tile_of(width: int, points: int) -> int:
     """Return how many outputs are computed at once."""
-    return (8 if width <= _SHORT else 10) + 1 - width
+    return points + 1 - width
 
 
 def blocks_of(outputs: int, tile: int) -> int:
     return -(-outputs // tile)
 
 
-def in_lots(filtered: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor, kernel: tf.Tensor, along: int) -> tf.Tensor:
+def in_lots(
+    filtered: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor, kernel: tf.Tensor, along: int, points: int
+) -> tf.Tensor:
     """Return what is made of the inputs, taken in lots of examples; in one, where the batch is not known."""
     batch, *sizes, channels = known_sizes(inputs)
     width, filters = known_sizes(kernel)[along], known_sizes(kernel)[-1]
-    tile = tile_of(width)
-    moved = sizes[1 - along] * blocks_of(sizes[along], tile) * (tile + width - 1) * (channels + filters)
+    moved = sizes[1 - along] * blocks_of(sizes[along], tile_of(width, points)) * points * (channels + filters)
     count = -(-batch // max(1, _LOT // moved)) if batch else 1
     return join([outputs for (outputs,) in in_turn(lambda some: [filtered(some)], count, _AT_ONCE, inputs)])
 
@@ -177,7 +180,7 @@ def _filtered(inputs: tf.Tensor, taps: tf.Tensor, width: int, pads: Pads) -> tf.
     (above, below), (before, after) = pads
     height = known_sizes(taps)[1]
     outputs = columns + before + after - width + 1
-    into, out_of = matrices(width, columns, before, outputs)
+    into, out_of = matrices(width, _POINTS, columns, before, outputs)
     blocks, points, _ = into.shape
     # A step of one row is a step over all of its blocks: a row as long as the picture keeps a processor busier than
     # many short ones.
@@ -202,18 +205,19 @@ def _taps(kernel: tf.Tensor) -> tf.Tensor:
         Shape ``(1, height, channels / groups, points * filters)``.
     """
     height, width, channels, filters = known_sizes(kernel)
-    _, of_kernel, _ = evaluation(width)
+    _, of_kernel, _ = evaluation(width, _POINTS)
     values = tf.matmul(tf.constant(of_kernel, kernel.dtype), tf.reshape(kernel, [height, width, channels * filters]))
     values = tf.reshape(values, [height, len(of_kernel), channels, filters])
     return tf.reshape(tf.transpose(values, [0, 2, 1, 3]), [1, height, channels, -1])
 
 
 @functools.lru_cache(maxsize=256)
-def matrices(width: int, size: int, before: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+def matrices(width: int, points: int, size: int, before: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
     """Return what an axis is multiplied by before its products with the kernel, and what they are multiplied by.
 
     Args:
         width: The number of cells of the kernel along the axis.
+        points: The number of points.
         size: The number of inputs.
         before: How many zeros stand before them.
         outputs: The number of outputs.
@@ -221,8 +225,8 @@ def matrices(width: int, size: int, before: int, outputs: int) -> tuple[np.ndarr
     Returns:
         Shapes ``(blocks, points, size)`` and ``(outputs, blocks, points)``.
     """
-    of_outputs, _, of_inputs = evaluation(width)
-    points, tile = of_outputs.shape
+    of_outputs, _, of_inputs = evaluation(width, points)
+    tile = tile_of(width, points)
     blocks = blocks_of(outputs, tile)
     into, out_of = np.zeros((blocks, points, size)), np.zeros((outputs + tile, blocks, points))
     for block in range(blocks):
@@ -234,8 +238,8 @@ def matrices(width: int, size: int, before: int, outputs: int) -> tuple[np.ndarr
 
 
 @functools.lru_cache(maxsize=16)
-def evaluation(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the matrices of minimal filtering with kernels of so many cells.
+def evaluation(width: int, points: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the matrices of minimal filtering with kernels of so many cells, at so many points.
 
     Outputs are ``of_outputs.T @ ((of_kernel @ kernel) * (of_inputs.T @ inputs))``.
 
@@ -243,8 +247,7 @@ def evaluation(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         ``of_outputs`` of shape ``(points, tile)``, ``of_kernel`` of shape ``(points, width)`` and ``of_inputs`` of
         shape ``(points, points)``. What they make of a point is of one size, so that none rounds more than need be.
     """
-    tile = tile_of(width)
-    points = tile + width - 1
+    tile = tile_of(width, points)
     finite = np.array(_FINITE[points], float)[:, None]
 
     def powers(count: int) -> np.ndarray:
