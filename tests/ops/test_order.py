@@ -234,3 +234,25 @@ def _needed(tensor: tf.Tensor) -> set[tf.Operation]:
 def _origin(tensor: tf.Tensor) -> tf.Tensor:
     """Return what a tensor is a copy of."""
     return _origin(tensor.op.inputs[0]) if tensor.op.type == "Identity" else tensor
+
+
+def test_products_wait_for_the_one_before_the_last_and_for_no_sum() -> None:
+    problem, kernel_map, shape = Problem((Axis(9, 7, 1, 1, "same"),) * 2, 2, 3), kernels.Mirror("v"), (7, 7, 2, 3)
+    scheme = named(schemes_of(kernel_map, shape, problem))["summed axis 0"]
+    specs = tf.TensorSpec((2, 9, 9, 2)), tf.TensorSpec(kernel_map.latent_shape(shape))
+    graph = tf.function(scheme.run).get_concrete_function(*specs).graph
+    products = [op for op in graph.get_operations() if op.type == "Conv2D"]
+
+    def before(last: tf.Operation) -> set[tf.Operation]:
+        found, waiting = set(), [last]
+        while waiting:
+            op = waiting.pop()
+            for one in (*(tensor.op for tensor in op.inputs), *op.control_inputs):
+                if one not in found:
+                    found.add(one)
+                    waiting.append(one)
+        return found
+
+    waited_for = [before(op) for op in products]
+    assert [sum(one in some for one in products) for some in waited_for] == [0, 0, 1, 1]
+    assert not any(op.type == "AddV2" for some in waited_for for op in some)

@@ -108,7 +108,8 @@ def convolved(
         pads: How many zeros stand before and after the rows, and before and after the columns: fewer than the kernel
             spans there.
         dilations: How far apart its cells meet the rows and the columns.
-        stock_kernel_gradient: Whether the gradient with respect to the kernel is the stock one, for no dilations.
+        stock_kernel_gradient: Whether the gradient with respect to the kernel is the stock one, for no dilations. That
+            of the inputs does not wait for it then: where it suits, channels are few, and it leaves a core idle.
 
     Returns:
         Shape ``(batch, new rows, new columns, filters)``.

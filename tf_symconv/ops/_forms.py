@@ -196,7 +196,10 @@ class Dense(Form):
 
 
 def convolution_step(of: Problem, read: int, cells: int, strides: Sequence[int], op: Op | None = None) -> Step:
-    """Return the work of a convolution of so many inputs with a kernel of so many cells; the op tells itself."""
+    """Return the work of a convolution of so many inputs with a kernel of so many cells.
+
+    Without an op, its channels tell which it is.
+    """
     if op is None:
         op = Op.NARROW if of.channels < NARROW else Op.CONVOLUTION
     outputs = of.points * of.filters
